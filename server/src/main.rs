@@ -1,0 +1,2 @@
+//! The Levada process.
+fn main() {}
