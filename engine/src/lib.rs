@@ -1,1 +1,4 @@
-//! Levada engine.
+//! The incremental engine.
+
+pub mod error;
+pub mod operator;

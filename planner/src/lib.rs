@@ -1,1 +1,3 @@
-//! Levada planner.
+//! From SQL text to an incremental plan.
+
+pub mod delta_plan;
