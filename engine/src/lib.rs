@@ -1,4 +1,5 @@
 //! The incremental engine.
 
+pub mod client;
 pub mod error;
 pub mod operator;
