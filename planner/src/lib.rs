@@ -1,1 +1,5 @@
 //! Levada planner.
+
+pub mod error;
+pub mod parse;
+pub mod statement;
