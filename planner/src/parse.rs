@@ -1,0 +1,5 @@
+//! SQL text to statements.
+
+mod word;
+
+pub use word::nearest;
