@@ -1,2 +1,0 @@
-//! x
-pub fn aggregate_functions() -> Vec<std::sync::Arc<datafusion::logical_expr::AggregateUDF>> { vec![] }
