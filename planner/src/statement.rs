@@ -18,12 +18,13 @@ use datafusion::sql::sqlparser::ast;
 use levada_catalog::ObjectKind;
 
 mod copy;
+mod display;
 mod option;
 mod setting;
 
 pub use copy::{Copy, CopyFormat, CopyHeader, CopyOptions, CopyRows, CopyTarget, ForcedColumns};
 pub use option::{Opt, OptValue};
-pub use setting::{Access, Isolation, Setting, Transaction, TransactionModes};
+pub use setting::{Access, Isolation, Setting, SettingValue, Transaction, TransactionModes};
 
 /// One statement of a string that was sent.
 #[derive(Clone, Debug)]
@@ -112,6 +113,8 @@ pub enum Statement {
 /// The name of a relation or another object, resolved to letters: folded unless it was quoted.
 #[derive(Clone, Debug)]
 pub struct Name {
+    /// The database, if one was written before the schema.
+    pub database: Option<String>,
     /// The schema, if one was written.
     pub schema: Option<String>,
     /// The name within the schema.
@@ -124,13 +127,18 @@ impl Name {
     /// A name that was not read from text.
     #[must_use]
     pub fn new(schema: Option<&str>, name: &str) -> Self {
-        Self { schema: schema.map(str::to_owned), name: name.to_owned(), position: 0 }
+        Self {
+            database: None,
+            schema: schema.map(str::to_owned),
+            name: name.to_owned(),
+            position: 0,
+        }
     }
 }
 
 impl PartialEq for Name {
     fn eq(&self, other: &Self) -> bool {
-        self.schema == other.schema && self.name == other.name
+        self.database == other.database && self.schema == other.schema && self.name == other.name
     }
 }
 

@@ -1,4 +1,4 @@
-//! Words nearest to a misspelt one, for hints.
+//! Words: which cut a statement into parts, and which one a misspelt word was meant to be.
 
 /// The candidate nearest to `word`, if one is near enough to have been meant: at most a third of
 /// the letters differ. Letter case does not count. Of equals the first wins.
@@ -18,6 +18,20 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         }
     }
     best.map(|(_, candidate)| candidate)
+}
+
+/// Whether a word ends a chain of operators: what follows is a new branch of the tree.
+pub(super) fn separates_chains(word: &str) -> bool {
+    const WORDS: [&str; 14] = [
+        "SELECT", "FROM", "WHERE", "GROUP", "HAVING", "ORDER", "ON", "JOIN", "WHEN", "THEN",
+        "ELSE", "VALUES", "SET", "AS",
+    ];
+    WORDS.iter().any(|other| word.eq_ignore_ascii_case(other))
+}
+
+/// Whether a word joins two queries into one.
+pub(super) fn combines_queries(word: &str) -> bool {
+    ["UNION", "INTERSECT", "EXCEPT"].iter().any(|other| word.eq_ignore_ascii_case(other))
 }
 
 /// Edits between two words: insertion, deletion, substitution and the swap of neighbours cost one.

@@ -3,8 +3,6 @@
 //! A key is one word, in lower case here; dots are allowed (`'s3.region'` and `s3.region` are the
 //! same key). A key alone means true.
 
-use crate::statement::Name;
-
 /// One option.
 #[derive(Clone, Debug)]
 pub struct Opt {
@@ -17,9 +15,9 @@ pub struct Opt {
 }
 
 impl Opt {
-    /// The value as one string, as option tables take it; [`None`] for a secret or nested options.
+    /// The value as one string, as option tables take it.
     #[must_use]
-    pub fn text(&self) -> Option<String> {
+    pub fn text(&self) -> String {
         self.value.text()
     }
 }
@@ -43,27 +41,19 @@ pub enum OptValue {
     Boolean(bool),
     /// A bare word, folded to lower case.
     Word(String),
-    /// `SECRET name`.
-    Secret(Name),
     /// `(value, ...)`.
     List(Vec<OptValue>),
-    /// `(key value, ...)`.
-    Options(Vec<Opt>),
 }
 
 impl OptValue {
-    /// The value as one string: lists are joined by commas; [`None`] for a secret or nested options.
+    /// The value as one string; lists are joined by commas.
     #[must_use]
-    pub fn text(&self) -> Option<String> {
+    pub fn text(&self) -> String {
         match self {
-            Self::Absent => Some("true".to_owned()),
-            Self::Text(text) | Self::Number(text) | Self::Word(text) => Some(text.clone()),
-            Self::Boolean(value) => Some(value.to_string()),
-            Self::List(values) => {
-                let texts: Option<Vec<String>> = values.iter().map(Self::text).collect();
-                texts.map(|texts| texts.join(","))
-            }
-            Self::Secret(_) | Self::Options(_) => None,
+            Self::Absent => "true".to_owned(),
+            Self::Text(text) | Self::Number(text) | Self::Word(text) => text.clone(),
+            Self::Boolean(value) => value.to_string(),
+            Self::List(values) => values.iter().map(Self::text).collect::<Vec<String>>().join(","),
         }
     }
 }

@@ -79,9 +79,8 @@ pub enum Setting {
     Set {
         /// Name in lower case.
         name: ColumnName,
-        /// Value; several are joined by `, `, each quoted where a list needs it. [`None`] is
-        /// `DEFAULT`.
-        value: Option<String>,
+        /// Value.
+        value: SettingValue,
         /// `LOCAL`: until the transaction ends.
         local: bool,
     },
@@ -93,4 +92,14 @@ pub enum Setting {
     Reset(ColumnName),
     /// `RESET ALL`.
     ResetAll,
+}
+
+/// The value of a `SET`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SettingValue {
+    /// `DEFAULT`.
+    Default,
+    /// The values, at least one; more for settings that are lists, such as `search_path`. Bare
+    /// words are folded to lower case.
+    Values(Vec<String>),
 }
