@@ -1,3 +1,4 @@
 //! From SQL text to an incremental plan.
 
+pub mod aggregate;
 pub mod delta_plan;
