@@ -7,7 +7,7 @@
 //! | names | output columns get the names PostgreSQL gives them | [`name_columns`], on the tree as parsed |
 //! | shapes | casts, operators, arrays, set-returning functions become what DataFusion plans | [`rewrite`], on the tree |
 //! | functions | `format_type`, `pg_get_viewdef`, `has_table_privilege`, ... over one [`Snapshot`] | [`functions`] |
-//! | subqueries | correlated subqueries that DataFusion cannot join are run per distinct outer row | [`register`] adds the rule |
+//! | subqueries | correlated subqueries that DataFusion cannot join are run per distinct outer row | [`prepare`] adds the rule |
 //!
 //! Every rule looks at the syntax tree, none at the text. The relations themselves are
 //! [`levada_catalog::pg`]'s.
@@ -17,15 +17,16 @@ mod cell;
 mod function;
 mod output;
 mod rewrite;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use datafusion::common::DataFusionError;
-use datafusion::execution::FunctionRegistry;
 use datafusion::execution::context::SessionState;
+use datafusion::execution::{FunctionRegistry, SessionStateBuilder};
 use datafusion::logical_expr::ScalarUDF;
-use datafusion::optimizer::OptimizerRule;
 use levada_catalog::Catalog;
 use levada_catalog::pg::PgContext;
 
@@ -87,13 +88,24 @@ pub fn functions(snapshot: &Arc<Snapshot>) -> Vec<ScalarUDF> {
     function::all(snapshot)
 }
 
-/// The rule that runs correlated subqueries which no join replaces; it goes last.
-#[must_use]
-pub fn subquery_rule(state: &SessionState) -> Arc<dyn OptimizerRule + Send + Sync> {
-    Arc::new(apply::ApplySubqueries::new(state.clone()))
+/// A state that has the functions over `snapshot` and runs any correlated subquery.
+///
+/// The state's configuration must already hold what scans need: subqueries are run with it.
+///
+/// # Errors
+/// When the state refuses a function.
+pub fn prepare(
+    state: SessionState,
+    snapshot: &Arc<Snapshot>,
+) -> datafusion::common::Result<SessionState> {
+    let rule = Arc::new(apply::ApplySubqueries::new(state.clone()));
+    let mut prepared =
+        SessionStateBuilder::new_from_existing(state).with_optimizer_rule(rule).build();
+    register(&mut prepared, snapshot)?;
+    Ok(prepared)
 }
 
-/// Adds the functions to a state.
+/// Adds the functions to a state, or replaces those over an older snapshot.
 ///
 /// # Errors
 /// When the state refuses a function.

@@ -186,11 +186,11 @@ pub(super) fn rows(table: &mut Table, view: &View<'_>) {
     ];
     table.push_file(FILE, &fixed);
     for class in classes(view.catalog).filter(|c| c.is_user() && c.kind != 'i') {
-        push_row_types(table, view, &class);
+        push_row_types(table, &class);
     }
 }
 
-fn push_row_types(table: &mut Table, view: &View<'_>, class: &Class<'_>) {
+fn push_row_types(table: &mut Table, class: &Class<'_>) {
     let procedures =
         ["record_in", "record_out", "record_recv", "record_send"].map(super::fixed::function_oid);
     let array_procedures =

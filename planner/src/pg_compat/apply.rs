@@ -10,7 +10,6 @@ use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use arrow::array::Array;
 use arrow::compute::concat_batches;
 use arrow::datatypes::{DataType, Field, FieldRef};
 use async_trait::async_trait;
@@ -47,9 +46,8 @@ impl ApplySubqueries {
 
     /// Replaces the correlated scalar subqueries in a node's expressions.
     fn replace(&self, plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
-        let correlated = |e: &Expr| {
-            matches!(e, Expr::ScalarSubquery(s) if !s.outer_ref_columns.is_empty())
-        };
+        let correlated =
+            |e: &Expr| matches!(e, Expr::ScalarSubquery(s) if !s.outer_ref_columns.is_empty());
         let mut found = false;
         plan.apply_expressions(|expr| {
             found |= expr.exists(|e| Ok(correlated(e)))?;
@@ -92,8 +90,10 @@ impl ApplySubqueries {
         let apply = Apply {
             plan,
             outer: outer.into_iter().map(|(column, _)| column).collect(),
-            result: Arc::new(Field::new("subquery", field.data_type().clone(), true)
-                .with_metadata(field.metadata().clone())),
+            result: Arc::new(
+                Field::new("subquery", field.data_type().clone(), true)
+                    .with_metadata(field.metadata().clone()),
+            ),
             signature: Signature::variadic_any(Volatility::Stable),
             state: Arc::clone(&self.state),
         };
@@ -215,7 +215,9 @@ impl AsyncScalarUDFImpl for Apply {
             results.push(result);
         }
         if results.is_empty() {
-            return Ok(ColumnarValue::Array(arrow::array::new_empty_array(self.result.data_type())));
+            return Ok(ColumnarValue::Array(arrow::array::new_empty_array(
+                self.result.data_type(),
+            )));
         }
         Ok(ColumnarValue::Array(ScalarValue::iter_to_array(results)?))
     }

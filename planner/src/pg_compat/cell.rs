@@ -143,7 +143,8 @@ pub(super) fn cells(array: &ArrayRef) -> Result<Vec<Cell>> {
             let names: Vec<&String> = fields.iter().map(|f| f.name()).collect();
             (0..array.len())
                 .map(|i| {
-                    let values = names.iter().zip(&columns).map(|(n, c)| ((*n).clone(), c[i].clone()));
+                    let values =
+                        names.iter().zip(&columns).map(|(n, c)| ((*n).clone(), c[i].clone()));
                     Cell::Row(values.collect())
                 })
                 .collect()

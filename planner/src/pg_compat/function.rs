@@ -97,12 +97,7 @@ enum Kind {
     Void,
 }
 
-const fn spec(
-    name: &'static str,
-    arity: RangeInclusive<usize>,
-    result: Kind,
-    body: Body,
-) -> Spec {
+const fn spec(name: &'static str, arity: RangeInclusive<usize>, result: Kind, body: Body) -> Spec {
     Spec { name, arity, result, body }
 }
 

@@ -201,13 +201,17 @@ fn type_name(data_type: &DataType) -> String {
             "float8"
         }
         DataType::Numeric(_) | DataType::Decimal(_) | DataType::Dec(_) => "numeric",
-        DataType::Varchar(_) | DataType::CharacterVarying(_) | DataType::CharVarying(_) => "varchar",
+        DataType::Varchar(_) | DataType::CharacterVarying(_) | DataType::CharVarying(_) => {
+            "varchar"
+        }
         DataType::Char(_) | DataType::Character(_) => "bpchar",
         DataType::Custom(name, _) => {
             return function_name(name).unwrap_or_else(|| "?column?".to_owned());
         }
         DataType::Timestamp(_, zone) => {
-            return if zone.to_string().to_lowercase().contains("with time") || zone.to_string() == "TZ" {
+            return if zone.to_string().to_lowercase().contains("with time")
+                || zone.to_string() == "TZ"
+            {
                 "timestamptz".to_owned()
             } else {
                 "timestamp".to_owned()

@@ -45,9 +45,9 @@ fn or_empty(_: &Snapshot, row: &[Cell]) -> Result<Cell> {
 /// Elements with their numbers from 1.
 fn expand(_: &Snapshot, row: &[Cell]) -> Result<Cell> {
     let Some(items) = argument(row, 0).list() else { return Ok(Cell::Null) };
-    let numbered = (1_i64..).zip(items).map(|(n, x)| {
-        Cell::Row(vec![("x".to_owned(), x.clone()), ("n".to_owned(), Cell::Int(n))])
-    });
+    let numbered = (1_i64..)
+        .zip(items)
+        .map(|(n, x)| Cell::Row(vec![("x".to_owned(), x.clone()), ("n".to_owned(), Cell::Int(n))]));
     Ok(Cell::List(numbered.collect()))
 }
 

@@ -83,9 +83,8 @@ fn role(snapshot: &Snapshot, row: &[Cell]) -> Result<Cell> {
     let Some(group) = find(&text) else {
         return Err(error("42704", format!("role \"{text}\" does not exist")));
     };
-    let held = find(&member).is_some_and(|m| {
-        m.superuser || m.name == group.name || m.groups().contains(&group.name)
-    });
+    let held = find(&member)
+        .is_some_and(|m| m.superuser || m.name == group.name || m.groups().contains(&group.name));
     Ok(held.into())
 }
 

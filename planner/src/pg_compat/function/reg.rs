@@ -8,7 +8,8 @@ use levada_catalog::pg::name::{
     namespace_name, namespace_oid, quote_identifier, relation_name, resolve_relation,
 };
 use levada_catalog::pg::{
-    built_in_functions, class, format_type as type_text, function_oid, resolve_type, role_oid, roles,
+    built_in_functions, class, format_type as type_text, function_oid, resolve_type, role_oid,
+    roles,
 };
 
 use super::{Cell, Kind, Snapshot, Spec, argument, spec};
@@ -121,15 +122,15 @@ fn find_function(text: &str) -> Option<u32> {
 }
 
 fn namespace_in(snapshot: &Snapshot, row: &[Cell]) -> Result<Cell> {
-    lookup(argument(row, 0), |t| namespace_oid(snapshot.catalog(), t), |t| {
-        error("3F000", format!("schema \"{t}\" does not exist"))
-    })
+    lookup(
+        argument(row, 0),
+        |t| namespace_oid(snapshot.catalog(), t),
+        |t| error("3F000", format!("schema \"{t}\" does not exist")),
+    )
 }
 
 fn namespace_out(snapshot: &Snapshot, row: &[Cell]) -> Result<Cell> {
-    Ok(named(argument(row, 0), |oid| {
-        namespace_name(snapshot.catalog(), oid).map(quote_identifier)
-    }))
+    Ok(named(argument(row, 0), |oid| namespace_name(snapshot.catalog(), oid).map(quote_identifier)))
 }
 
 fn to_namespace(snapshot: &Snapshot, row: &[Cell]) -> Result<Cell> {
@@ -138,9 +139,11 @@ fn to_namespace(snapshot: &Snapshot, row: &[Cell]) -> Result<Cell> {
 }
 
 fn role_in(snapshot: &Snapshot, row: &[Cell]) -> Result<Cell> {
-    lookup(argument(row, 0), |t| find_role(snapshot, t), |t| {
-        error("42704", format!("role \"{t}\" does not exist"))
-    })
+    lookup(
+        argument(row, 0),
+        |t| find_role(snapshot, t),
+        |t| error("42704", format!("role \"{t}\" does not exist")),
+    )
 }
 
 fn role_out(snapshot: &Snapshot, row: &[Cell]) -> Result<Cell> {

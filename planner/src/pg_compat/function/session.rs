@@ -92,9 +92,7 @@ fn current_setting(snapshot: &Snapshot, row: &[Cell]) -> Result<Cell> {
     match setting(snapshot.context(), &name) {
         Some(value) => Ok(value.into()),
         None if argument(row, 1).bool() == Some(true) => Ok(Cell::Null),
-        None => {
-            Err(error("42704", format!("unrecognized configuration parameter \"{name}\"")))
-        }
+        None => Err(error("42704", format!("unrecognized configuration parameter \"{name}\""))),
     }
 }
 

@@ -14,11 +14,8 @@ pub(super) fn call(name: &str, arguments: Vec<Expr>) -> Expr {
 
 /// `name(argument ORDER BY ...)`.
 pub(super) fn aggregate(name: &str, argument: Expr, order: Vec<OrderByExpr>) -> Expr {
-    let clauses = if order.is_empty() {
-        Vec::new()
-    } else {
-        vec![FunctionArgumentClause::OrderBy(order)]
-    };
+    let clauses =
+        if order.is_empty() { Vec::new() } else { vec![FunctionArgumentClause::OrderBy(order)] };
     Expr::Function(function(name, vec![argument], clauses))
 }
 

@@ -65,7 +65,9 @@ pub(super) fn print(expr: &mut Expr) {
         Expr::Subquery(query) => {
             if let SetExpr::Select(select) = query.body.as_mut() {
                 for item in &mut select.projection {
-                    if let SelectItem::UnnamedExpr(e) | SelectItem::ExprWithAlias { expr: e, .. } = item {
+                    if let SelectItem::UnnamedExpr(e) | SelectItem::ExprWithAlias { expr: e, .. } =
+                        item
+                    {
                         print(e);
                     }
                 }
@@ -102,7 +104,9 @@ fn reg_call(expr: &Expr) -> Option<(&'static str, &'static str, &'static str)> {
     };
     let name = last_name(&function.name)?;
     let FunctionArguments::List(list) = &function.args else { return None };
-    let [FunctionArg::Unnamed(FunctionArgExpr::Expr(_))] = list.args.as_slice() else { return None };
+    let [FunctionArg::Unnamed(FunctionArgExpr::Expr(_))] = list.args.as_slice() else {
+        return None;
+    };
     REG_TYPES.iter().find(|(_, input, _)| *input == name).copied()
 }
 
@@ -112,9 +116,10 @@ fn target(data_type: &DataType) -> Target {
         DataType::Custom(name, _) => named(name),
         DataType::Array(ArrayElemTypeDef::SquareBracket(item, size)) => match target(item) {
             Target::Same => Target::Same,
-            Target::Type(item) => {
-                Target::Type(DataType::Array(ArrayElemTypeDef::SquareBracket(Box::new(item), *size)))
-            }
+            Target::Type(item) => Target::Type(DataType::Array(ArrayElemTypeDef::SquareBracket(
+                Box::new(item),
+                *size,
+            ))),
             Target::Reg(_) | Target::RegArray => Target::RegArray,
         },
         _ => Target::Same,
@@ -127,8 +132,8 @@ fn named(name: &ObjectName) -> Target {
         return Target::Reg(input);
     }
     let known = match word.as_str() {
-        "text" | "name" | "char" | "varchar" | "bpchar" | "cstring" | "citext" | "inet" | "cidr"
-        | "pg_lsn" | "pg_node_tree" | "aclitem" | "xml" | "unknown" => DataType::Text,
+        "text" | "name" | "char" | "varchar" | "bpchar" | "cstring" | "citext" | "inet"
+        | "cidr" | "pg_lsn" | "pg_node_tree" | "aclitem" | "xml" | "unknown" => DataType::Text,
         "oid" | "xid" | "cid" => DataType::IntUnsigned(None),
         "bool" => DataType::Bool,
         "int2" => DataType::SmallInt(None),

@@ -184,9 +184,9 @@ fn column_name(expr: &Expr) -> Option<String> {
 }
 
 fn array_columns() -> &'static HashSet<&'static str> {
-    static NAMES: LazyLock<HashSet<&'static str>> = LazyLock::new(|| columns_of(|t| {
-        t.starts_with('_') || matches!(t, "int2vector" | "oidvector")
-    }));
+    static NAMES: LazyLock<HashSet<&'static str>> = LazyLock::new(|| {
+        columns_of(|t| t.starts_with('_') || matches!(t, "int2vector" | "oidvector"))
+    });
     &NAMES
 }
 

@@ -136,7 +136,8 @@ fn function(
     ordinality: bool,
 ) -> Option<TableFactor> {
     let name = last_name(name)?;
-    let constant = |e: &Expr| matches!(e, Expr::Value(v) if !matches!(v.value, Value::Placeholder(_)));
+    let constant =
+        |e: &Expr| matches!(e, Expr::Value(v) if !matches!(v.value, Value::Placeholder(_)));
     if name == "generate_series" && !ordinality && arguments.iter().all(constant) {
         name_column(alias);
         return None;

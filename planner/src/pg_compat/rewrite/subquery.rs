@@ -10,8 +10,22 @@ use super::cast::take;
 
 /// Aggregates, beside which no other aggregate may go.
 const AGGREGATES: &[&str] = &[
-    "count", "sum", "min", "max", "avg", "array_agg", "string_agg", "bool_and", "bool_or",
-    "every", "first_value", "last_value", "json_agg", "jsonb_agg", "json_object_agg", "unnest",
+    "count",
+    "sum",
+    "min",
+    "max",
+    "avg",
+    "array_agg",
+    "string_agg",
+    "bool_and",
+    "bool_or",
+    "every",
+    "first_value",
+    "last_value",
+    "json_agg",
+    "jsonb_agg",
+    "json_object_agg",
+    "unnest",
 ];
 
 pub(super) fn rewrite(expr: &mut Expr) {
@@ -94,7 +108,10 @@ fn is_aggregated(expr: &Expr) -> bool {
                 FunctionArguments::List(list) => list.args.as_slice(),
                 FunctionArguments::None | FunctionArguments::Subquery(_) => &[],
             };
-            own || super::relation::expressions(arguments).into_iter().flatten().any(|e| is_aggregated(&e))
+            own || super::relation::expressions(arguments)
+                .into_iter()
+                .flatten()
+                .any(|e| is_aggregated(&e))
         }
         Expr::Nested(inner) | Expr::Cast { expr: inner, .. } => is_aggregated(inner),
         Expr::BinaryOp { left, right, .. } => is_aggregated(left) || is_aggregated(right),
@@ -111,7 +128,9 @@ fn is_over_catalog(select: &Select) -> bool {
     for factor in factors {
         match factor {
             TableFactor::Table { name, args: None, .. } => {
-                let [ObjectNamePart::Identifier(schema), _] = name.0.as_slice() else { return false };
+                let [ObjectNamePart::Identifier(schema), _] = name.0.as_slice() else {
+                    return false;
+                };
                 if !matches!(folded(schema).as_str(), "pg_catalog" | "information_schema") {
                     return false;
                 }
