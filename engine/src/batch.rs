@@ -100,13 +100,49 @@ pub(crate) fn rows(
     durable.chain(young).boxed()
 }
 
+/// The rows of an insert-only relation behind the first `skip` ones.
+pub(crate) fn rows_behind(
+    blob: Arc<dyn Blob>,
+    relation: Arc<RelationSnapshot>,
+    skip: u64,
+) -> BoxStream<'static, Result<RecordBatch>> {
+    let mut left = skip;
+    let mut parts = Vec::new();
+    for file in relation.files.iter() {
+        let start = left.min(file.rows);
+        left -= start;
+        if start < file.rows {
+            parts.push((file.clone(), start));
+        }
+    }
+    let durable = stream::iter(parts).then(move |(file, start)| {
+        let blob = Arc::clone(&blob);
+        let scan = Scan { start, ..Scan::default() };
+        async move { read_parquet(blob, &file, &scan).await }
+    });
+    let durable = durable.try_flatten().map_err(Error::from);
+    let mut young = Vec::new();
+    for batch in relation.rows.batches() {
+        let rows = batch.as_ref().map_or(0, RecordBatch::num_rows);
+        let start = usize::try_from(left).unwrap_or(usize::MAX).min(rows);
+        left -= start as u64;
+        if start < rows || batch.is_err() {
+            young.push(batch.map(|b| b.slice(start, rows - start)));
+        }
+    }
+    durable.chain(stream::iter(young)).boxed()
+}
+
 /// SQLSTATE and message of a failed evaluation.
 pub(crate) fn evaluation_error(error: &Error) -> (String, String) {
     if let Error::Evaluation { sqlstate, message, .. } = error {
         return (sqlstate.clone(), message.clone());
     }
     match error {
-        Error::DataFusion(inner) => crate::operator::evaluation::describe(inner),
+        Error::DataFusion(inner) => {
+            let (sqlstate, message) = crate::operator::row_error::describe(inner);
+            (sqlstate.to_owned(), message)
+        }
         other => ("XX000".to_owned(), other.to_string()),
     }
 }

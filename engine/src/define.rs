@@ -128,12 +128,13 @@ impl Core {
             if let Change::Drop(id) = change {
                 self.graph.remove(*id);
                 self.relations.remove(id);
-                self.offsets.retain(|(source, _), _| source != id);
+                self.shared.offsets().retain(|(source, _), _| source != id);
             }
         }
     }
 
-    fn step_without(&mut self, epoch: Epoch, deltas: BTreeMap<u32, Delta>, fresh: &BTreeSet<NodeKey>) {
+    /// As `step`, for the nodes that are not new.
+    pub(crate) fn step_without(&mut self, epoch: Epoch, deltas: BTreeMap<u32, Delta>, fresh: &BTreeSet<NodeKey>) {
         self.epoch = epoch;
         let existing: BTreeSet<NodeKey> =
             self.graph.keys().filter(|k| !fresh.contains(k)).collect();
@@ -178,9 +179,7 @@ impl Core {
             self.deferred = Some(merged);
         }
         self.deferred = None;
-        for relation in self.relations.values_mut() {
-            relation.begin_tick().expect("dead rows can be dropped");
-        }
+        self.end_tick();
     }
 
     /// Runs one recomputed node and what it feeds; other recomputed nodes wait again.

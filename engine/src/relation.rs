@@ -180,6 +180,11 @@ impl Relation {
         }
     }
 
+    /// Whether it changed since readers last saw it.
+    pub(crate) fn is_changed(&self) -> bool {
+        self.snapshot.is_none()
+    }
+
     /// Marks the start of a tick and drops dead rows when they are many.
     pub(crate) fn begin_tick(&mut self) -> Result<()> {
         if let Store::Resident { rows, .. } = &mut self.store {
@@ -206,6 +211,7 @@ impl Relation {
             changed_at: self.changed_at,
             files: Arc::new(files),
             rows,
+            append: self.is_append(),
             error,
         });
         self.snapshot = Some(Arc::clone(&snapshot));

@@ -40,6 +40,8 @@ pub struct RelationSnapshot {
     pub files: Arc<Vec<DataFile>>,
     /// Rows in memory.
     pub rows: LogView,
+    /// Whether rows are never retracted: then they keep their order, files first.
+    pub append: bool,
     /// The first failed row and how many there are; reading the relation raises it.
     pub error: Option<(ErrorRow, i64)>,
 }

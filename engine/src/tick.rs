@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use levada_catalog::Catalog;
+use levada_catalog::{Catalog, Detail, ObjectKind};
 use levada_storage::delta::{Delta, DeltaBatch};
 use levada_storage::epoch::Epoch;
 use levada_storage::log::EpochLog;
@@ -41,7 +41,6 @@ pub(crate) struct Core {
     pub(crate) catalog: Arc<Catalog>,
     pub(crate) relations: BTreeMap<u32, Relation>,
     pub(crate) graph: Graph,
-    pub(crate) offsets: BTreeMap<(u32, String), SplitOffset>,
     /// Saved state by fingerprint, as of the last checkpoint.
     pub(crate) runs: BTreeMap<String, Vec<RunRef>>,
     /// The last epoch that was ticked.
@@ -111,8 +110,10 @@ impl Core {
         } else {
             Duration::from_secs(10)
         };
+        let mut stopped = self.shared.stopped();
         tokio::select! {
             biased;
+            _ = stopped.wait_for(|stopped| *stopped) => None,
             request = requests.recv() => request,
             () = self.shared.clock.sleep(idle) => {
                 let (answer, _) = oneshot::channel();
@@ -240,7 +241,7 @@ impl Core {
                 }
             }
             Ok(epoch) => {
-                self.take_offsets(group.offsets);
+                self.shared.take_offsets(group.offsets);
                 self.step(epoch, group.deltas);
                 self.publish();
                 for answer in group.answers {
@@ -264,25 +265,45 @@ impl Core {
         self.now_us
     }
 
-    pub(crate) fn take_offsets(&mut self, offsets: Vec<SplitOffset>) {
-        for offset in offsets {
-            self.offsets.insert((offset.source, offset.split.clone()), offset);
-        }
-    }
-
     /// Runs the graph over the deltas of base relations, which were applied already.
     pub(crate) fn step(&mut self, epoch: Epoch, deltas: BTreeMap<u32, Delta>) {
         self.epoch = epoch;
         let tick = Tick { epoch, now_us: self.now_us };
         let deltas = deltas.into_iter().map(|(id, delta)| (id, Arc::new(delta))).collect();
         self.pass(&tick, deltas, BTreeSet::new(), None);
-        for relation in self.relations.values_mut() {
+        self.end_tick();
+    }
+
+    /// Settles what changed: the next tick starts from here.
+    pub(crate) fn end_tick(&mut self) {
+        for relation in self.relations.values_mut().filter(|r| r.is_changed()) {
             relation.begin_tick().expect("dead rows can be dropped");
+        }
+    }
+
+    /// Notes the row counts that sinks resume from.
+    pub(crate) fn note_rows(&mut self) {
+        let followed: BTreeSet<u32> = self
+            .catalog
+            .objects_of(ObjectKind::Sink)
+            .filter_map(|sink| match &sink.detail {
+                Detail::Sink { from, .. } => Some(*from),
+                _ => None,
+            })
+            .collect();
+        for id in followed {
+            if let Some(relation) = self.relations.get_mut(&id)
+                && relation.is_append()
+            {
+                let rows = relation.snapshot(self.epoch).row_count();
+                self.shared.note_rows(id, self.epoch, rows);
+            }
         }
     }
 
     /// Shows the current state to readers.
     pub(crate) fn publish(&mut self) {
+        self.note_rows();
         self.shared.publish(self.epoch, &self.catalog, &mut self.relations, &self.graph);
     }
 }
