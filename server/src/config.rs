@@ -15,7 +15,7 @@ pub const HTTP_PORT: u16 = 5380;
 pub const DATA: &str = "./levada-data";
 
 /// A database that is gone with the process.
-pub const IN_MEMORY: &str = "memory:";
+pub const IN_MEMORY: &str = "memory://";
 
 /// What is logged unless the command line or `LEVADA_LOG` says otherwise.
 const LOG: &str = "warn";

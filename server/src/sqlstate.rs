@@ -170,6 +170,7 @@ impl From<encode::Error> for Report {
             encode::Error::OutOfRange("numeric") => "22003",
             encode::Error::OutOfRange(_) => "22008",
             encode::Error::Ragged => "2202E",
+            encode::Error::Malformed => "22P02",
             encode::Error::TooLong(_) => "54000",
         };
         Self::error(sqlstate, error.to_string())

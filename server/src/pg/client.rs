@@ -59,7 +59,8 @@ impl Client {
     pub(crate) async fn converse(mut self, stop: CancellationToken) {
         self.ready();
         loop {
-            if self.wire.flush().await.is_err() {
+            // Answers to pipelined messages leave together, before anyone waits.
+            if !self.wire.message_is_next() && self.wire.flush().await.is_err() {
                 return;
             }
             let request = tokio::select! {

@@ -23,7 +23,7 @@ use crate::pg::encode::Format;
 use crate::sqlstate::Report;
 
 mod binary;
-mod list;
+pub(crate) mod list;
 mod numeric;
 mod text;
 
@@ -204,10 +204,13 @@ where
     let narrow = move |wide: i64| {
         T::Native::try_from(wide).map_err(|_range| text::out_of_range(&wide.to_string(), kind))
     };
+    let unsigned = T::DATA_TYPE.is_unsigned_integer();
     primitive::<T>(
         &T::DATA_TYPE,
         move |value| narrow(text::number::<i64>(value, kind)?),
-        move |value| narrow(binary::integer(value)?),
+        move |value| {
+            narrow(if unsigned { binary::unsigned(value)? } else { binary::integer(value)? })
+        },
     )
 }
 
@@ -385,4 +388,106 @@ impl<C: Cells<[u8]>> Builder for Bytes<C> {
 /// Months, days and nanoseconds.
 fn interval(months: i32, days: i32, nanos: i64) -> IntervalMonthDayNano {
     IntervalMonthDayNano::new(months, days, nanos)
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::Array;
+    use arrow::datatypes::Field;
+    use bytes::BytesMut;
+
+    use super::*;
+    use crate::pg::encode::Column;
+    use crate::pg::types;
+
+    /// What is written in either form is read back as the same column.
+    #[test]
+    fn every_type_survives_the_way_out_and_in() {
+        let micros = |zone: Option<&str>| {
+            DataType::Timestamp(TimeUnit::Microsecond, zone.map(Into::into))
+        };
+        let list = |item| DataType::List(Arc::new(Field::new_list_field(item, true)));
+        for (data_type, values) in [
+            (DataType::Boolean, ["t", "f"]),
+            (DataType::Int8, ["-128", "127"]),
+            (DataType::Int16, ["-5", "32767"]),
+            (DataType::Int32, ["0", "-2147483648"]),
+            (DataType::Int64, ["9223372036854775807", "1"]),
+            (DataType::UInt8, ["0", "255"]),
+            (DataType::UInt16, ["0", "65535"]),
+            (DataType::UInt32, ["0", "4294967295"]),
+            (DataType::UInt64, ["0", "18446744073709551615"]),
+            (DataType::Float32, ["1.5", "NaN"]),
+            (DataType::Float64, ["-1e+300", "Infinity"]),
+            (DataType::Decimal32(5, 2), ["-1.50", "999.99"]),
+            (DataType::Decimal128(38, 10), ["0.0000000001", "12345678.9000000000"]),
+            (DataType::Decimal256(60, 2), ["-0.01", "99999999999999999999999999999999999999999.00"]),
+            (DataType::Utf8, ["na\u{ef}ve", ""]),
+            (DataType::LargeUtf8, ["x", "y"]),
+            (DataType::Utf8View, ["a longer text than fits inline", "y"]),
+            (DataType::Binary, ["\\x00ff", "\\x"]),
+            (DataType::FixedSizeBinary(2), ["\\x0001", "\\xfffe"]),
+            (DataType::Date32, ["1969-12-31", "2024-02-29"]),
+            (DataType::Time32(TimeUnit::Second), ["00:00:01", "23:59:59"]),
+            (DataType::Time64(TimeUnit::Microsecond), ["00:00:00.000001", "12:00:00"]),
+            (DataType::Time64(TimeUnit::Nanosecond), ["00:00:00.000001", "12:00:00"]),
+            (micros(None), ["2024-02-29 01:02:03.000004", "1900-01-01 00:00:00"]),
+            (micros(Some("+00:00")), ["2024-02-29 01:02:03+00", "1999-12-31 23:59:59.5+00"]),
+            (DataType::Timestamp(TimeUnit::Second, None), ["2024-02-29 01:02:03", "1970-01-01 00:00:00"]),
+            (
+                DataType::Interval(IntervalUnit::MonthDayNano),
+                ["1 year 2 mons 3 days 04:05:06.5", "-1 days -00:00:01"],
+            ),
+            (list(DataType::Int64), ["{1,NULL,3}", "{}"]),
+            (list(DataType::Utf8), ["{\"a,b\",\"null\",NULL}", "{x}"]),
+        ] {
+            let field = Field::new("c", data_type.clone(), true);
+            let oid = types::of(&data_type).oid();
+            let mut from_text = builder(&data_type, oid).expect("a type in use");
+            for value in values {
+                from_text.text(value).unwrap_or_else(|e| panic!("{data_type} {value}: {e:?}"));
+            }
+            from_text.null();
+            let column = from_text.finish().expect("a column");
+            assert_eq!(column.data_type(), &data_type, "its own type");
+
+            let mut from_binary = builder(&data_type, oid).expect("a type in use");
+            let shown = Column::new(&column, &field, Format::Text);
+            let sent = Column::new(&column, &field, Format::Binary);
+            for (row, value) in values.iter().enumerate() {
+                let mut out = BytesMut::new();
+                shown.put(row, &mut out).expect("text");
+                assert_eq!(out, value.as_bytes(), "{data_type} as text");
+                out.clear();
+                sent.put(row, &mut out).expect("binary");
+                from_binary.binary(&out).unwrap_or_else(|e| panic!("{data_type} {value}: {e:?}"));
+            }
+            from_binary.null();
+            let back = from_binary.finish().expect("a column");
+            assert_eq!(back.as_ref(), column.as_ref(), "{data_type} through binary");
+        }
+    }
+
+    #[test]
+    fn parameters_find_their_own_scale() {
+        let decimal = DataType::Decimal128(38, 10);
+        let value = parameter(Some(b"1.50"), Format::Text, 1700, &decimal).expect("a number");
+        assert_eq!(value, ScalarValue::Decimal128(Some(150), 38, 2), "as written");
+        let null = parameter(None, Format::Text, 25, &DataType::Utf8).expect("null");
+        assert_eq!(null, ScalarValue::Utf8(None), "typed null");
+    }
+
+    #[test]
+    fn values_out_of_range_are_errors() {
+        let state = |data_type: DataType, value: &str| {
+            let mut builder = builder(&data_type, 0).expect("a type in use");
+            builder.text(value).map_err(|report| report.sqlstate)
+        };
+        assert_eq!(state(DataType::Int8, "128"), Err("22003"), "int8");
+        assert_eq!(state(DataType::UInt32, "-1"), Err("22003"), "unsigned");
+        assert_eq!(state(DataType::Float32, "1e60"), Err("22003"), "float4");
+        assert_eq!(state(DataType::Decimal128(4, 2), "100.00"), Err("22003"), "decimal");
+        assert_eq!(state(DataType::Decimal128(4, 2), "ten"), Err("22P02"), "decimal");
+        assert_eq!(state(DataType::Date32, "2024-13-01"), Err("22007"), "date");
+    }
 }

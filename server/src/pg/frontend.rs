@@ -44,8 +44,6 @@ pub(crate) enum Request {
     CopyDone,
     /// The client gives up a COPY.
     CopyFail(String),
-    /// An answer to a question about a password.
-    Password,
     /// The client leaves.
     Terminate,
 }
@@ -105,10 +103,6 @@ pub(crate) fn decode(frame: Frame) -> Result<Request, Violation> {
         b'd' => Request::CopyData(body.rest()),
         b'c' => Request::CopyDone,
         b'f' => Request::CopyFail(body.string()?),
-        b'p' => {
-            body.rest();
-            Request::Password
-        }
         b'X' => Request::Terminate,
         other => return Err(Violation::Tag(other)),
     };

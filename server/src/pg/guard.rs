@@ -67,7 +67,7 @@ pub(crate) fn take_message(input: &mut BytesMut) -> Result<Option<Frame>, Violat
     let Some(&tag) = input.first() else {
         return Ok(None);
     };
-    if !b"BCDEFHPQSXcdfp".contains(&tag) {
+    if !b"BCDEHPQSXcdf".contains(&tag) {
         return Err(Violation::Tag(tag));
     }
     let Some(length) = length(input, 1, 4, MESSAGE_BYTES_MAX)? else {

@@ -232,7 +232,7 @@ async fn execute(client: &mut Client, name: String, rows_max: usize) -> Result<(
     let Some(mut portal) = client.portals.remove(&name) else {
         return Err(no_portal(&name));
     };
-    if !client.implicit && !client.wire.sync_is_next() {
+    if !client.implicit && !client.wire.sync_is_next().await {
         client.session.begin_implicit();
         client.implicit = true;
     }
@@ -280,6 +280,11 @@ async fn start(
     portal.state = State::Done;
     match client.execute(token, prepared, values).await? {
         Outcome::Rows(result) => {
+            let described = statement.fields.as_ref().map_or(0, |fields| fields.fields().len());
+            if described != result.schema.fields().len() {
+                // The client was told of other columns and would misread these.
+                return Err(Report::error("0A000", "cached plan must not change result type").into());
+            }
             let formats = formats(&portal.column_formats, result.schema.fields().len())?;
             portal.state = State::Running(Cursor::new(result, formats));
             advance(client, portal, rows_max, token).await

@@ -165,8 +165,8 @@ fn put_row(columns: &[Column], row: usize, out: &mut BytesMut) -> encode::Result
 /// The RowDescription of a result.
 pub(crate) fn describe(schema: &Schema, formats: &[Format]) -> RowDescription {
     let fields = schema.fields().iter().enumerate().map(|(at, field)| {
-        let ty = types::of_field(field);
         let format = formats.get(at).copied().unwrap_or(Format::Text);
+        let ty = encode::sent_type(field.data_type(), field, format);
         let modifier = types::modifier(field.data_type());
         let size = types::size(&ty);
         FieldDescription::new(field.name().clone(), 0, 0, ty.oid(), size, modifier, format.code())

@@ -153,9 +153,15 @@ pub(crate) fn arrow_type(oid: u32) -> Option<DataType> {
         Type::BOOL => DataType::Boolean,
         Type::INT2 => DataType::Int16,
         Type::INT4 => DataType::Int32,
-        Type::INT8 | Type::OID | Type::XID | Type::CID | Type::REGCLASS | Type::REGTYPE => {
-            DataType::Int64
-        }
+        Type::INT8 => DataType::Int64,
+        Type::OID
+        | Type::XID
+        | Type::CID
+        | Type::REGPROC
+        | Type::REGCLASS
+        | Type::REGTYPE
+        | Type::REGNAMESPACE
+        | Type::REGROLE => DataType::UInt32,
         Type::FLOAT4 => DataType::Float32,
         Type::FLOAT8 => DataType::Float64,
         // The scale of a parameter is known with its value only; the decoder picks one that fits.

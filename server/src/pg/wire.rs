@@ -23,6 +23,9 @@ use crate::sqlstate::Report;
 /// Pending output that is written out before more is made.
 pub(crate) const OUTPUT_BYTES: usize = 64 * 1024;
 
+/// How long to wait for the message after an Execute.
+const LOOK_AHEAD: Duration = Duration::from_millis(5);
+
 /// How often a waiting connection looks whether its client is still there.
 const PEER_CHECK_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -88,8 +91,19 @@ impl Wire {
         !self.input.is_empty()
     }
 
-    /// Whether the next message has arrived and is a Sync.
-    pub(crate) fn sync_is_next(&self) -> bool {
+    /// Whether a whole message has arrived that nobody has looked at.
+    pub(crate) fn message_is_next(&self) -> bool {
+        guard::peek_tag(&self.input).is_some()
+    }
+
+    /// Whether the next message is a Sync. Clients send it along with what it ends, so a message that is not
+    /// here within [`LOOK_AHEAD`] is taken for another.
+    pub(crate) async fn sync_is_next(&mut self) -> bool {
+        let arriving = async {
+            while !self.message_is_next() && self.fill().await.is_ok_and(|more| more) {}
+        };
+        // A failed or finished socket is met again by the next read.
+        drop(tokio::time::timeout(LOOK_AHEAD, arriving).await);
         guard::peek_tag(&self.input) == Some(b'S')
     }
 

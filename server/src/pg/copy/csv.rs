@@ -162,3 +162,69 @@ impl super::Decoder for Decoder {
         self.end_row(columns)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{AsArray, RecordBatch};
+    use arrow::datatypes::{DataType, Field, Schema};
+    use levada_engine::client::CopyFormat;
+
+    use super::super::Decoder as _;
+    use super::*;
+
+    fn options(escape: char) -> CopyOptions {
+        CopyOptions {
+            format: CopyFormat::Csv,
+            delimiter: ',',
+            null: String::new(),
+            header: false,
+            quote: '"',
+            escape,
+        }
+    }
+
+    fn read(escape: char, pieces: &[&[u8]]) -> Result<Vec<RecordBatch>, Report> {
+        let field = |name| Field::new(name, DataType::Utf8, true);
+        let schema = Arc::new(Schema::new(vec![field("a"), field("b")]));
+        let mut columns = Columns::new(&schema, 100)?;
+        let mut decoder = Decoder::new(&options(escape));
+        for piece in pieces {
+            decoder.feed(piece, &mut columns)?;
+        }
+        decoder.finish(&mut columns)?;
+        columns.take_all()
+    }
+
+    #[test]
+    fn cutting_the_input_anywhere_changes_nothing() {
+        let input = b"1,\"x,\"\"y\"\"\nz\"\r\n,\"\"\nlast,row";
+        let whole = read('"', &[input]).expect("valid");
+        assert_eq!(whole[0].num_rows(), 3, "three rows");
+        let b = whole[0].column(1).as_string::<i32>();
+        assert_eq!(b.value(0), "x,\"y\"\nz", "quotes and a newline inside");
+        assert!(whole[0].column(0).is_null(1), "nothing is null");
+        assert_eq!((b.is_valid(1), b.value(1)), (true, ""), "quoted nothing is not");
+        for at in 0..input.len() {
+            let cut = read('"', &[&input[..at], &input[at..]]).expect("valid");
+            assert_eq!(cut, whole, "cut at {at}");
+        }
+    }
+
+    #[test]
+    fn another_escape_character_is_respected() {
+        let rows = read('\\', &[b"\"a\\\"b\",\"c\\d\"\n"]).expect("valid");
+        assert_eq!(rows[0].column(0).as_string::<i32>().value(0), "a\"b", "escaped quote");
+        assert_eq!(rows[0].column(1).as_string::<i32>().value(0), "c\\d", "not an escape");
+    }
+
+    #[test]
+    fn wrong_rows_are_named_by_their_line() {
+        let error = read('"', &[b"\"a\nb\",c\nd\n"]).expect_err("a column is missing");
+        assert_eq!(error.sqlstate, "22P04", "bad format");
+        assert_eq!(error.context.as_deref(), Some("COPY, line 3"), "lines, not rows");
+        let error = read('"', &[b"1,\"open"]).expect_err("no end");
+        assert_eq!(error.message, "unterminated CSV quoted field", "open quote");
+    }
+}

@@ -23,6 +23,15 @@ pub(super) fn integer(value: &[u8]) -> Result<i64> {
     }
 }
 
+/// A big-endian integer without a sign of 2, 4 or 8 bytes.
+pub(super) fn unsigned(value: &[u8]) -> Result<i64> {
+    match *value {
+        [a, b] => Ok(i64::from(u16::from_be_bytes([a, b]))),
+        [a, b, c, d] => Ok(i64::from(u32::from_be_bytes([a, b, c, d]))),
+        _ => integer(value),
+    }
+}
+
 /// A floating point number of 4 or 8 bytes.
 pub(super) fn float(value: &[u8]) -> Result<f64> {
     match *value {

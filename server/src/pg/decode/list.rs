@@ -96,7 +96,10 @@ fn one_dimension() -> Report {
 }
 
 /// The elements of an array literal; `None` is null.
-fn literal(value: &str) -> Result<Vec<Option<String>>> {
+///
+/// # Errors
+/// When it is no literal (22P02) or has more than one dimension (0A000).
+pub(crate) fn literal(value: &str) -> Result<Vec<Option<String>>> {
     let malformed = || Report::error("22P02", format!("malformed array literal: \"{value}\""));
     let inside = value
         .trim()

@@ -16,7 +16,8 @@ use arrow::datatypes::DataType;
 use bytes::{BufMut, BytesMut};
 use postgres_types::Type;
 
-use crate::pg::encode::{Column, Error, Format, Put, Result, text};
+use crate::pg::decode::list;
+use crate::pg::encode::{Column, Error, Format, Put, Result, scalar, text};
 use crate::pg::types;
 
 /// Where the elements of each row lie in the array of all elements.
@@ -214,6 +215,41 @@ pub(super) fn parts(array: &ArrayRef) -> (ArrayRef, Spans) {
     }
 }
 
+/// Writes the binary form of an array given as text: `1 2` for the vector types, else an array literal.
+pub(super) fn literal(value: &str, ty: &Type, out: &mut BytesMut) -> Result<()> {
+    let vector = matches!(*ty, Type::INT2_VECTOR | Type::OID_VECTOR);
+    let elements = if vector {
+        value.split_whitespace().map(|word| Some(word.to_owned())).collect()
+    } else {
+        list::literal(value).map_err(|_malformed| Error::Malformed)?
+    };
+    let element = types::element_of(ty).unwrap_or(Type::TEXT);
+    let width = scalar::width(&element);
+    let long = |n: usize| i32::try_from(n).map_err(|_too_long| Error::TooLong(n));
+    out.put_i32(i32::from(!elements.is_empty()));
+    out.put_i32(i32::from(elements.contains(&None)));
+    out.put_u32(element.oid());
+    if !elements.is_empty() {
+        out.put_i32(long(elements.len())?);
+        out.put_i32(i32::from(!vector));
+    }
+    for text in &elements {
+        match (text, width) {
+            (None, _) => out.put_i32(-1),
+            (Some(text), None) => {
+                out.put_i32(long(text.len())?);
+                out.put_slice(text.as_bytes());
+            }
+            (Some(text), Some(width)) => {
+                let number: i64 = text.parse().map_err(|_unreadable| Error::Malformed)?;
+                out.put_i32(long(width)?);
+                out.put_slice(&number.to_be_bytes()[8 - width..]);
+            }
+        }
+    }
+    Ok(())
+}
+
 /// The writer of a column of records.
 pub(super) fn record(array: &ArrayRef, format: Format) -> Put {
     let records = array.as_struct();
@@ -257,4 +293,18 @@ fn record_binary(fields: &[(Type, Column)], row: usize, out: &mut BytesMut) -> R
         column.put_with_length(row, out)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn vectors_in_text_become_arrays_from_zero() {
+        let mut out = BytesMut::new();
+        literal("1 2", &Type::INT2_VECTOR, &mut out).expect("numbers");
+        let words: Vec<u8> = [1, 0, 21, 2, 0, 2].iter().flat_map(|w: &i32| w.to_be_bytes()).collect();
+        assert_eq!(out[..24], words, "header and first length");
+        assert_eq!(out[24..], [0, 1, 0, 0, 0, 2, 0, 2], "numbers of two bytes");
+    }
 }

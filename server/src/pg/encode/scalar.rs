@@ -13,7 +13,8 @@ use arrow::datatypes::{
 use bytes::{BufMut, BytesMut};
 use postgres_types::Type;
 
-use crate::pg::encode::{Error, Format, Put, Result, binary, text};
+use crate::pg::encode::{Error, Format, Put, Result, binary, nested, text};
+use crate::pg::types;
 
 /// Milliseconds of a day, the unit of `Date64`.
 const DAY_MS: i64 = 86_400_000;
@@ -24,18 +25,16 @@ pub(super) fn fits(data_type: &DataType, ty: &Type) -> bool {
         DataType::Dictionary(_, values) => fits(values, ty),
         DataType::RunEndEncoded(_, values) => fits(values.data_type(), ty),
         data_type if data_type.is_integer() => width(ty).is_some(),
+        // Text that names a number (`regclass`) has no binary form of it; literals of arrays have one.
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => {
-            // Text that stands for something else has no binary form of that thing, but UUIDs do.
-            width(ty).is_none()
-                && !matches!(*ty, Type::INT2_VECTOR | Type::OID_VECTOR | Type::ANYARRAY | Type::TID)
-                && !matches!(ty.kind(), postgres_types::Kind::Array(_))
+            width(ty).is_none() && !matches!(*ty, Type::ANYARRAY | Type::TID)
         }
         _ => true,
     }
 }
 
 /// The size of an integer-like PostgreSQL type.
-fn width(ty: &Type) -> Option<usize> {
+pub(super) fn width(ty: &Type) -> Option<usize> {
     match *ty {
         Type::INT2 => Some(2),
         Type::INT4
@@ -259,20 +258,22 @@ fn string(
     ty: &Type,
     format: Format,
 ) -> Put {
-    let jsonb = *ty == Type::JSONB && format == Format::Binary;
-    let uuid = *ty == Type::UUID && format == Format::Binary;
+    let literal = types::element_of(ty).is_some();
+    let (ty, jsonb, uuid) = (ty.clone(), *ty == Type::JSONB, *ty == Type::UUID);
     Box::new(move |row, out| {
-        read(row, &mut |value| {
-            if jsonb {
-                out.put_u8(1);
-            }
-            if uuid {
-                uuid_bytes(value, out);
-            } else {
+        let mut written = Ok(());
+        read(row, &mut |value| match format {
+            Format::Text => out.put_slice(value.as_bytes()),
+            Format::Binary if literal => written = nested::literal(value, &ty, out),
+            Format::Binary if uuid => uuid_bytes(value, out),
+            Format::Binary => {
+                if jsonb {
+                    out.put_u8(1);
+                }
                 out.put_slice(value.as_bytes());
             }
         });
-        Ok(())
+        written
     })
 }
 
