@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::tree_node::{Transformed, TreeNodeRecursion};
 use datafusion::logical_expr::{Expr, Limit, LogicalPlan, Sort, SortExpr};
 
 use super::{Builder, output_schema};
@@ -23,10 +23,11 @@ impl Builder<'_> {
             inputs.push(self.relation_changes(scan)?);
         }
         let query = self.state.optimize(&break_ties(plan.clone())?)?;
+        let text = query.display_indent().to_string();
         let op = Op::Recompute(Recompute {
             reason: reason.to_owned(),
             relations,
-            text: query.display_indent().to_string(),
+            text,
             query: Arc::new(query),
         });
         Ok(self.add(op, inputs, output_schema(plan.schema()), Properties::default()))
@@ -82,7 +83,11 @@ pub fn break_ties(plan: LogicalPlan) -> Result<LogicalPlan> {
 
 fn total_order(limit: Limit) -> LogicalPlan {
     let input = Arc::unwrap_or_clone(limit.input);
-    LogicalPlan::Limit(Limit { skip: limit.skip, fetch: limit.fetch, input: Arc::new(sorted(input)) })
+    LogicalPlan::Limit(Limit {
+        skip: limit.skip,
+        fetch: limit.fetch,
+        input: Arc::new(sorted(input)),
+    })
 }
 
 /// `plan` sorted by what it is sorted by already, then by all its columns.
