@@ -11,6 +11,7 @@ use levada_catalog::pg::relations;
 
 use super::build::{array, array_items, call, folded, last_name, literal_text, number, text};
 use super::cast::take;
+use super::relation::strip_schema;
 use crate::pg_compat::function::is_known;
 
 /// Functions that yield a list here and a set of rows in PostgreSQL.
@@ -21,7 +22,7 @@ pub(super) fn rewrite(expr: &mut Expr) {
     match expr {
         Expr::Collate { expr: inner, .. } => *expr = take(inner),
         Expr::Function(function) => {
-            strip_schema(function);
+            complete(function);
             if is_set_returning(function) {
                 let list = take(expr);
                 *expr = call("unnest", vec![list]);
@@ -56,13 +57,8 @@ pub(super) fn rewrite(expr: &mut Expr) {
 }
 
 /// Functions have no schemas here; those written without parentheses get them.
-fn strip_schema(function: &mut Function) {
-    if let [schema, _] = function.name.0.as_slice()
-        && let Some(schema) = schema.as_ident()
-        && matches!(folded(schema).as_str(), "pg_catalog" | "information_schema")
-    {
-        function.name.0.remove(0);
-    }
+fn complete(function: &mut Function) {
+    strip_schema(&mut function.name);
     let bare = matches!(function.args, FunctionArguments::None);
     if bare && last_name(&function.name).is_some_and(|name| is_known(&name)) {
         function.args = FunctionArguments::List(FunctionArgumentList {

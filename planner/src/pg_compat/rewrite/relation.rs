@@ -22,10 +22,12 @@ pub(super) fn rewrite(factor: &mut TableFactor, ctes: &HashSet<String>) {
             None
         }
         TableFactor::Table { name, alias, args: Some(list), with_ordinality, .. } => {
+            strip_schema(name);
             let arguments = expressions(&list.args);
             arguments.and_then(|a| function(name, a, alias.as_mut(), *with_ordinality))
         }
         TableFactor::Function { name, alias, args, with_ordinality, .. } => {
+            strip_schema(name);
             let arguments = expressions(args);
             arguments.and_then(|a| function(name, a, alias.as_mut(), *with_ordinality))
         }
@@ -109,6 +111,16 @@ fn system_alias(factor: &TableFactor) -> Option<(String, u32)> {
 fn schema_of(name: &ObjectName) -> Option<String> {
     let position = name.0.len().checked_sub(2)?;
     name.0.get(position)?.as_ident().map(folded)
+}
+
+/// Functions have no schemas here.
+pub(super) fn strip_schema(name: &mut ObjectName) {
+    if let [schema, _] = name.0.as_slice()
+        && let Some(schema) = schema.as_ident()
+        && matches!(folded(schema).as_str(), "pg_catalog" | "information_schema")
+    {
+        name.0.remove(0);
+    }
 }
 
 fn qualify(name: &mut ObjectName, ctes: &HashSet<String>) {
