@@ -16,6 +16,7 @@ pub mod class;
 pub mod embedded;
 pub mod epochs;
 pub mod folder;
+pub mod generate;
 pub mod modes;
 pub mod oracle;
 pub mod runner;

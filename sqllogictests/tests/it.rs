@@ -2,7 +2,10 @@
 //!
 //! | module | proves |
 //! |---|---|
+//! | `random` | random views over random tables |
 //! | `slt` | scripts in four modes, over the wire, and against PostgreSQL |
 
+#[path = "it/random.rs"]
+mod random;
 #[path = "it/slt.rs"]
 mod slt;
