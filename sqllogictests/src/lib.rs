@@ -21,6 +21,7 @@ pub mod modes;
 pub mod oracle;
 pub mod runner;
 pub mod script;
+pub mod service;
 pub mod setting;
 pub mod target;
 pub mod text;

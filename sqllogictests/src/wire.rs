@@ -12,6 +12,7 @@ use anyhow::{Context, Result};
 use async_trait::async_trait;
 use tokio_postgres::{AsyncMessage, Client, NoTls, SimpleQueryMessage};
 
+use crate::service::Service;
 use crate::target::{Answer, Failure, Target};
 use crate::text;
 
@@ -112,6 +113,61 @@ impl Target for Wire {
     }
 
     async fn close(&mut self) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// A spawned Levada and a connection to it.
+pub struct Served {
+    data: PathBuf,
+    running: Option<(Service, Wire)>,
+    folder: PathBuf,
+}
+
+impl Served {
+    /// Starts a server on `data` and connects; the script's files lie beside it.
+    ///
+    /// # Errors
+    /// When the server does not start.
+    pub async fn start(data: &Path) -> Result<Self> {
+        let folder = data.parent().context("a data directory has a parent")?.to_owned();
+        let mut served = Self { data: data.to_owned(), running: None, folder };
+        served.open().await?;
+        Ok(served)
+    }
+
+    async fn open(&mut self) -> Result<()> {
+        let service = Service::start(&self.data).await?;
+        let wire = Wire::connect(Server::Levada, &service.url(), &self.folder).await?;
+        self.running = Some((service, wire));
+        Ok(())
+    }
+}
+
+#[async_trait(?Send)]
+impl Target for Served {
+    fn labels(&self) -> Vec<&'static str> {
+        vec!["levada", "wire"]
+    }
+
+    fn folders(&self) -> Vec<&Path> {
+        vec![&self.folder]
+    }
+
+    async fn run(&mut self, sql: &str) -> Result<Result<Answer, Failure>> {
+        self.running.as_mut().context("the server runs between calls")?.1.run(sql).await
+    }
+
+    async fn reopen(&mut self) -> Result<()> {
+        self.close().await?;
+        self.open().await
+    }
+
+    async fn close(&mut self) -> Result<()> {
+        if let Some((service, wire)) = self.running.take() {
+            drop(wire);
+            service.stop().await?;
+        }
         Ok(())
     }
 }

@@ -10,7 +10,7 @@ use levada_sqllogictests::runner::{self, Purpose};
 use levada_sqllogictests::script::Script;
 use levada_sqllogictests::setting;
 use levada_sqllogictests::target::Target;
-use levada_sqllogictests::wire::{Server, Wire};
+use levada_sqllogictests::wire::{Served, Server, Wire};
 
 const THREADS: usize = 2;
 
@@ -143,6 +143,20 @@ fn random() {
 #[test]
 fn crash() {
     in_mode(Mode::Crash);
+}
+
+/// Every script over the wire of a spawned server, each in a database directory of its own.
+#[test]
+fn wire() {
+    all(scripts(), |path| {
+        let folder = tempfile::tempdir().unwrap();
+        block_on(async {
+            let fail = |e: anyhow::Error| format!("over the wire, {}: {e:#}", name(path));
+            let data = folder.path().join("data");
+            let mut target = Served::start(&data).await.map_err(fail)?;
+            Box::pin(play(path, &mut target)).await
+        })
+    });
 }
 
 /// Scripts of the dialect shared with PostgreSQL give there what they give here. Runs where
