@@ -154,6 +154,8 @@ pub struct Recompute {
     pub reason: String,
     /// The relations it reads: a change of any of them runs it again. Equal to the node's inputs.
     pub relations: Vec<u32>,
+    /// The plan as text, for display and identity.
+    pub text: String,
     /// The optimised logical plan over those relations.
     pub query: Arc<datafusion::logical_expr::LogicalPlan>,
 }
@@ -208,6 +210,7 @@ impl fmt::Debug for Recompute {
         f.debug_struct("Recompute")
             .field("reason", &self.reason)
             .field("relations", &self.relations)
+            .field("text", &self.text)
             .finish_non_exhaustive()
     }
 }
