@@ -32,6 +32,9 @@ const PAGES: [&str; 20] = [
     "bench/README.md",
 ];
 
+/// Modules of `planner/incremental` that every topic exercises.
+const EVERYWHERE: [&str; 2] = ["relation", "values"];
+
 /// Modules of `connectors` that are no connector.
 const FRAMEWORK: [&str; 14] = [
     "lib",
@@ -146,7 +149,7 @@ fn every_incremental_construct_has_a_topic() {
     for entry in entries {
         let path = entry.expect("the entry is readable").path();
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        if !topics.join(&name).is_dir() {
+        if !EVERYWHERE.contains(&name.as_str()) && !topics.join(&name).is_dir() {
             missing.push(format!("{name}: no sqllogictests/slt/{name}"));
         }
     }

@@ -1,3 +1,0 @@
-//! The integration tests of the whole product, in one binary.
-
-mod tidy;
