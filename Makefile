@@ -22,7 +22,7 @@ demo: build
 
 # The binary first: tests that drive a whole process start it.
 test: build
-	scripts/install.sh psql venv java
+	scripts/install.sh psql venv java jdbc
 	$(CARGO) test --workspace --locked
 
 lint:

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the named tools where they are missing: cc psql venv java
+# Installs the named tools where they are missing: cc psql venv java jdbc
 #
 #     scripts/install.sh psql venv
 #
@@ -12,7 +12,8 @@ present() {
     cc) command -v cc >/dev/null ;;
     psql) command -v psql >/dev/null ;;
     venv) command -v python3 >/dev/null && python3 -c 'import ensurepip, venv' 2>/dev/null ;;
-    java) command -v java >/dev/null ;;
+    java) command -v javac >/dev/null ;;
+    jdbc) [ -e /usr/share/java/postgresql.jar ] ;;
     *) echo "unknown tool \"$1\"" >&2; exit 2 ;;
   esac
 }
@@ -23,6 +24,7 @@ packages_of() {
     psql) echo postgresql-client ;;
     venv) echo python3 python3-venv ;;
     java) echo default-jdk-headless ;;
+    jdbc) echo libpostgresql-jdbc-java ;;
   esac
 }
 
