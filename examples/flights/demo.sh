@@ -7,6 +7,7 @@
 # every statement runs as printed in the README. Exits 0 only if all answers compare equal.
 # DEMO_VENV names a folder to keep the Python environment with DuckDB in (default: beside the binary).
 set -euo pipefail
+export LC_ALL=C.UTF-8
 
 levada=$(realpath "${1:?usage: demo.sh PATH-TO-LEVADA}")
 example=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
