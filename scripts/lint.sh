@@ -12,7 +12,8 @@ cargo clippy --workspace --all-targets --locked -- -D warnings
 
 echo "== duplicate versions"
 shared='^(arrow|arrow-array|arrow-schema|parquet|datafusion|object_store|sqlparser) v'
-duplicates=$(cargo tree --workspace --locked --duplicates --depth 0 | grep -E "$shared" | sort -u || true)
+tree=$(cargo tree --workspace --locked --duplicates --depth 0)
+duplicates=$(grep -E "$shared" <<<"$tree" | sort -u || true)
 if [ -n "$duplicates" ]; then
   echo "these crates are in the tree more than once; move them together in [workspace.dependencies]:" >&2
   echo "$duplicates" >&2
