@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::tree_node::{Transformed, TreeNodeRecursion};
 use datafusion::logical_expr::{Expr, Limit, LogicalPlan, Sort, SortExpr};
 
 use super::{Builder, output_schema};
@@ -23,10 +23,11 @@ impl Builder<'_> {
             inputs.push(self.relation_changes(scan)?);
         }
         let query = self.state.optimize(&break_ties(plan.clone())?)?;
+        let text = query.display_indent().to_string();
         let op = Op::Recompute(Recompute {
             reason: reason.to_owned(),
             relations,
-            text: query.display_indent().to_string(),
+            text,
             query: Arc::new(query),
         });
         Ok(self.add(op, inputs, output_schema(plan.schema()), Properties::default()))
