@@ -11,8 +11,18 @@
 //! State leaves an operator as **runs** ([`StateRun`]): `freeze` hands out what changed since the last
 //! `freeze` (or everything, with `replaces`), `restore` takes runs back in the order they were frozen.
 
+pub mod aggregate;
+pub mod constant;
+pub mod distinct;
+mod evaluate;
+pub mod filter;
+pub mod join;
+pub mod project;
+pub mod row_error;
+pub mod union;
+
 use arrow::array::RecordBatch;
-use levada_storage::delta::Delta;
+use levada_storage::delta::{Delta, DeltaBatch};
 use levada_storage::epoch::Epoch;
 
 /// Version of the hash that orders runs and index; a run of another version is not loaded.
@@ -86,4 +96,13 @@ pub trait Operator: Send {
     fn metrics(&self) -> OperatorMetrics {
         OperatorMetrics::default()
     }
+}
+
+/// Rows that go through lookup, update and emission together: more would leave the cache between the
+/// passes, fewer would pay the overhead of a pass more often.
+pub(crate) const SLICE_ROWS: usize = 2048;
+
+/// `batch` in slices of at most `rows` rows, zero copy.
+pub(crate) fn slices(batch: &DeltaBatch, rows: usize) -> impl Iterator<Item = DeltaBatch> + '_ {
+    (0..batch.len()).step_by(rows).map(move |from| batch.slice(from, rows.min(batch.len() - from)))
 }

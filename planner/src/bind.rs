@@ -15,9 +15,11 @@ use datafusion::common::{DataFusionError, TableReference};
 use datafusion::datasource::cte_worktable::CteWorkTable;
 use datafusion::datasource::{provider_as_source, source_as_provider};
 use datafusion::execution::context::SessionState;
-use datafusion::logical_expr::planner::{ContextProvider, ExprPlanner, RelationPlanner, TypePlanner};
+use datafusion::logical_expr::planner::{
+    ContextProvider, ExprPlanner, RelationPlanner, TypePlanner,
+};
 use datafusion::logical_expr::{
-    AggregateUDF, Expr, HigherOrderUDF, LogicalPlan, ScalarUDF, TableSource, WindowUDF,
+    AggregateUDF, Expr, HigherOrderUDF, LogicalPlan, ScalarUDF, TableSource, WindowUDF, cast,
 };
 use datafusion::sql::planner::SqlToRel;
 use datafusion::sql::sqlparser::ast;
@@ -195,6 +197,29 @@ pub fn rename(plan: LogicalPlan, names: &[&str]) -> Result<LogicalPlan> {
         .map(|(i, c)| {
             let name = names.get(i).map_or_else(|| c.name.clone(), |n| (*n).to_owned());
             Expr::Column(c).alias(name)
+        })
+        .collect();
+    Ok(datafusion::logical_expr::LogicalPlanBuilder::from(plan).project(exprs)?.build()?)
+}
+
+/// `plan` with columns of unknown type (`SELECT NULL`) as text.
+///
+/// # Errors
+/// When the plan cannot be rebuilt.
+pub fn with_storable_types(plan: LogicalPlan) -> Result<LogicalPlan> {
+    if !plan.schema().fields().iter().any(|f| f.data_type().is_null()) {
+        return Ok(plan);
+    }
+    let fields = plan.schema().iter().map(|(q, f)| (q.cloned(), Arc::clone(f)));
+    let exprs: Vec<Expr> = fields
+        .map(|(qualifier, field)| {
+            let name = field.name().clone();
+            let column = Expr::Column(datafusion::common::Column::new(qualifier, &name));
+            if field.data_type().is_null() {
+                cast(column, DataType::Utf8View).alias(name)
+            } else {
+                column
+            }
         })
         .collect();
     Ok(datafusion::logical_expr::LogicalPlanBuilder::from(plan).project(exprs)?.build()?)

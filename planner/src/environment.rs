@@ -38,10 +38,7 @@ const DELTA_RULES: [&str; 16] = [
 #[must_use]
 pub fn session_state(config: SessionConfig) -> SessionState {
     let mut builder = SessionStateBuilder::new().with_config(config).with_default_features();
-    builder
-        .aggregate_functions()
-        .get_or_insert_default()
-        .extend(aggregate_functions());
+    builder.aggregate_functions().get_or_insert_default().extend(aggregate_functions());
     builder.build()
 }
 

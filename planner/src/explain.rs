@@ -2,7 +2,9 @@
 
 use std::fmt::Write;
 
-use crate::delta_plan::{Aggregate, AggregateCall, AggregateFunction, DeltaPlan, Join, Node, NodeId, Op};
+use crate::delta_plan::{
+    Aggregate, AggregateCall, AggregateFunction, DeltaPlan, Join, Node, NodeId, Op,
+};
 
 /// The lines of `EXPLAIN INCREMENTAL`, root first. A node used twice is shown once and referred to.
 #[must_use]

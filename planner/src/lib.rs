@@ -20,6 +20,7 @@ pub mod explain;
 pub mod incremental;
 pub mod lineage;
 pub mod parse;
+pub mod pg_compat;
 pub mod relation;
 pub mod statement;
 mod table_function;

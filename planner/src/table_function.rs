@@ -22,9 +22,8 @@ pub(crate) fn source(
     let function = state.table_functions().get(name).ok_or_else(|| {
         DataFusionError::Plan(format!("table function \"{name}\" does not exist"))
     })?;
-    let context = SimplifyContext::builder()
-        .with_config_options(Arc::clone(state.config_options()))
-        .build();
+    let context =
+        SimplifyContext::builder().with_config_options(Arc::clone(state.config_options())).build();
     let simplifier = ExprSimplifier::new(context);
     let schema = DFSchema::empty();
     let args = args

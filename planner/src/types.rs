@@ -30,7 +30,9 @@ fn arrow_type(sql_type: &ast::DataType) -> Option<DataType> {
         ast::DataType::Numeric(ExactNumberInfo::None)
         | ast::DataType::Decimal(ExactNumberInfo::None)
         | ast::DataType::Dec(ExactNumberInfo::None) => Some(DataType::Decimal128(38, 10)),
-        ast::DataType::JSON | ast::DataType::JSONB | ast::DataType::Uuid => Some(DataType::Utf8View),
+        ast::DataType::JSON | ast::DataType::JSONB | ast::DataType::Uuid => {
+            Some(DataType::Utf8View)
+        }
         ast::DataType::Timestamp(_, zone) => {
             let utc = matches!(zone, TimezoneInfo::Tz | TimezoneInfo::WithTimeZone);
             Some(DataType::Timestamp(TimeUnit::Microsecond, utc.then(|| "+00:00".into())))

@@ -26,6 +26,30 @@ pub struct DeltaPlan {
     pub root: NodeId,
 }
 
+impl DeltaPlan {
+    /// The stored relations it reads.
+    pub fn reads(&self) -> impl Iterator<Item = u32> + '_ {
+        self.nodes.iter().filter_map(|node| match &node.op {
+            Op::Relation { id, .. } => Some(*id),
+            _ => None,
+        })
+    }
+
+    /// Reasons of the recomputed nodes, each once; empty when all of it is maintained by deltas.
+    #[must_use]
+    pub fn recompute_reasons(&self) -> Vec<&str> {
+        let mut reasons: Vec<&str> = Vec::new();
+        for node in &self.nodes {
+            if let Op::Recompute(recompute) = &node.op
+                && !reasons.contains(&recompute.reason.as_str())
+            {
+                reasons.push(&recompute.reason);
+            }
+        }
+        reasons
+    }
+}
+
 /// One operator of the plan.
 #[derive(Clone, Debug)]
 pub struct Node {

@@ -61,9 +61,8 @@ impl Builder<'_> {
         for (i, (call, function)) in functions.iter().enumerate() {
             let argument = argument(call).and_then(|_| positions.next());
             let filter = call.params.filter.as_ref().and_then(|_| positions.next());
-            let input_type = argument.map_or(DataType::Int64, |a| {
-                self.nodes[input].schema.field(a).data_type().clone()
-            });
+            let input_type = argument
+                .map_or(DataType::Int64, |a| self.nodes[input].schema.field(a).data_type().clone());
             calls.push(AggregateCall {
                 function: *function,
                 argument,
@@ -73,10 +72,8 @@ impl Builder<'_> {
                 output_type: schema.field(keys.len() + i).data_type().clone(),
             });
         }
-        let properties = Properties {
-            insert_only: false,
-            unique_keys: vec![(0..keys.len()).collect()],
-        };
+        let properties =
+            Properties { insert_only: false, unique_keys: vec![(0..keys.len()).collect()] };
         Ok(self.add(Op::Aggregate(Aggregate { keys, calls }), vec![input], schema, properties))
     }
 }
@@ -121,12 +118,8 @@ fn maintained(call: &Call, aggregate: &LogicalAggregate) -> Option<AggregateFunc
         }
     };
     let summable = data_type.is_integer()
-        || matches!(
-            data_type,
-            DataType::Float32 | DataType::Float64 | DataType::Decimal128(..)
-        );
-    let ordered = data_type.is_primitive()
-        && !matches!(data_type, DataType::Interval(_))
+        || matches!(data_type, DataType::Float32 | DataType::Float64 | DataType::Decimal128(..));
+    let ordered = data_type.is_primitive() && !matches!(data_type, DataType::Interval(_))
         || matches!(
             data_type,
             DataType::Boolean

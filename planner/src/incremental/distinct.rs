@@ -13,9 +13,8 @@ impl Builder<'_> {
         let child = self.plan(input)?;
         let schema = Arc::clone(&self.nodes[child].schema);
         if !schema.fields().iter().all(|f| is_hashable(f.data_type())) {
-            let whole = LogicalPlan::Distinct(datafusion::logical_expr::Distinct::All(
-                Arc::clone(input),
-            ));
+            let whole =
+                LogicalPlan::Distinct(datafusion::logical_expr::Distinct::All(Arc::clone(input)));
             return self.recompute(&whole, "DISTINCT over a type without equality");
         }
         let properties = Properties {

@@ -31,14 +31,12 @@ impl Builder<'_> {
             let inputs = self.nodes[input].inputs.clone();
             return Ok(self.add(Op::Join(join), inputs, schema, properties));
         }
-        if picked.is_some_and(|p| p.iter().copied().eq(0..self.nodes[input].schema.fields().len())) {
+        if picked.is_some_and(|p| p.iter().copied().eq(0..self.nodes[input].schema.fields().len()))
+        {
             return Ok(input);
         }
-        let exprs = projection
-            .expr
-            .iter()
-            .map(|e| self.expression(e, from))
-            .collect::<Result<Vec<_>>>()?;
+        let exprs =
+            projection.expr.iter().map(|e| self.expression(e, from)).collect::<Result<Vec<_>>>()?;
         Ok(self.add(Op::Project(exprs), vec![input], schema, properties))
     }
 }

@@ -83,7 +83,11 @@ pub fn break_ties(plan: LogicalPlan) -> Result<LogicalPlan> {
 
 fn total_order(limit: Limit) -> LogicalPlan {
     let input = Arc::unwrap_or_clone(limit.input);
-    LogicalPlan::Limit(Limit { skip: limit.skip, fetch: limit.fetch, input: Arc::new(sorted(input)) })
+    LogicalPlan::Limit(Limit {
+        skip: limit.skip,
+        fetch: limit.fetch,
+        input: Arc::new(sorted(input)),
+    })
 }
 
 /// `plan` sorted by what it is sorted by already, then by all its columns.

@@ -1,0 +1,371 @@
+//! Files as a source: which hold more rows, and which can be read no longer.
+//!
+//! For each file, the listing compares what it is with what the committed position says it was:
+//!
+//! | file | then |
+//! |---|---|
+//! | new | ready, unless it is a Parquet file without its end |
+//! | as it was, and read to its end | nothing |
+//! | as it was, with a last line without newline | ready and complete |
+//! | longer, same inode | ready if the bytes before the position end as they did |
+//! | touched, replaced or cut behind the position | ready if the bytes before the position are the same |
+//! | shorter than the position, other bytes, gone | a problem |
+//! | failed before anything was read, and changed since | ready from the start |
+//!
+//! A listing alone is never trusted: `open` compares again.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arrow::datatypes::{Field, Schema, SchemaRef};
+use async_trait::async_trait;
+use serde_json::Value;
+
+use crate::error::{Error, Result};
+use crate::file::listing::{FilePattern, list};
+use crate::file::parquet::{ParquetReader, columns, footer_checksum, metadata};
+use crate::file::position::{Etag, Position, State, checksum, read_range};
+use crate::file::text::{TextReader, continues};
+use crate::format::csv::infer::Inference;
+use crate::format::csv::{CsvDecoder, Dialect, bom};
+use crate::format::json::{self, JsonDecoder};
+use crate::format::{BlockDecoder, Format, RECORD_BYTES_MAX};
+use crate::source::{Listing, Offset, Problem, Reader, Source, Split, TableShape};
+
+/// Records of the first file that inference looks at, and of each further one.
+const SAMPLE_RECORDS: [usize; 2] = [20_000, 1_000];
+/// Files that inference looks at.
+const SAMPLE_FILES: usize = 32;
+
+/// A set of files of one format.
+#[derive(Debug)]
+pub(crate) struct FileSource {
+    patterns: Vec<FilePattern>,
+    format: Format,
+    declared: Option<SchemaRef>,
+    seen: Mutex<Seen>,
+}
+
+/// What earlier calls found out; rebuilt after a restart.
+#[derive(Debug, Default)]
+struct Seen {
+    /// Inferred columns.
+    schema: Option<SchemaRef>,
+    /// Files at the last listing, for those it found ready or unchanged.
+    etags: BTreeMap<String, Etag>,
+}
+
+/// What to do with a file.
+enum Verdict {
+    Ready { complete: bool },
+    Nothing,
+    Problem(String),
+}
+
+impl FileSource {
+    /// A source of the files that `uris` match. Does no I/O.
+    pub(crate) fn new(
+        uris: &[String],
+        format: Format,
+        declared: Option<SchemaRef>,
+    ) -> Result<Self> {
+        if uris.is_empty() {
+            return Err(Error::Arguments { connector: "files", expected: "at least one uri" });
+        }
+        let patterns = uris.iter().map(|uri| FilePattern::new(uri)).collect::<Result<_>>()?;
+        Ok(Self { patterns, format, declared, seen: Mutex::default() })
+    }
+
+    fn schema(&self) -> Result<SchemaRef> {
+        if let Some(declared) = &self.declared {
+            return Ok(Arc::clone(declared));
+        }
+        if let Some(schema) = self.lock().schema.clone() {
+            return Ok(schema);
+        }
+        let schema = Arc::new(self.infer()?);
+        self.lock().schema = Some(Arc::clone(&schema));
+        Ok(schema)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// All patterns, for messages.
+    fn pattern(&self) -> String {
+        self.patterns.iter().map(FilePattern::given).collect::<Vec<_>>().join(", ")
+    }
+
+    fn infer(&self) -> Result<Schema> {
+        let (paths, _) = list(&self.patterns)?;
+        let Some(first) = paths.first() else {
+            return Err(Error::NoFilesMatch { pattern: self.pattern() });
+        };
+        let step = paths.len().div_ceil(SAMPLE_FILES);
+        let nothing = |path: &str, message: &str| Error::Inference {
+            place: path.to_owned(),
+            message: message.into(),
+        };
+        match &self.format {
+            Format::Parquet => infer_parquet(&paths),
+            Format::Csv(dialect) => {
+                let mut inference = Inference::new()?;
+                for (i, path) in paths.iter().step_by(step).enumerate() {
+                    let (head, whole) = head(path, RECORD_BYTES_MAX)?;
+                    inference.add(&head, whole, dialect, SAMPLE_RECORDS[usize::from(i > 0)]);
+                }
+                inference.schema().ok_or_else(|| nothing(first, "it holds no record"))
+            }
+            Format::Json => {
+                let mut objects: Vec<Value> = Vec::new();
+                for (i, path) in paths.iter().step_by(step).enumerate() {
+                    let (head, _) = head(path, RECORD_BYTES_MAX)?;
+                    let lines =
+                        head.split(|b| *b == b'\n').take(SAMPLE_RECORDS[usize::from(i > 0)]);
+                    let parsed = lines.filter_map(|line| serde_json::from_slice(line).ok());
+                    objects.extend(parsed.filter(Value::is_object));
+                }
+                if objects.is_empty() {
+                    return Err(nothing(first, "it holds no JSON object on a line"));
+                }
+                json::infer(&objects).map_err(|e| nothing(first, &e.to_string()))
+            }
+        }
+    }
+
+    /// What is to be done with a file that is `etag` and was committed at `known`.
+    fn judge(&self, path: &str, etag: Etag, known: Option<&Offset>) -> Result<Verdict> {
+        let Some(offset) = known else { return self.judge_new(path, etag) };
+        let position = Position::decode(path, offset)?;
+        let untouched = position.at == 0 && position.state != State::Reading;
+        if position.etag == etag {
+            return Ok(match position.state {
+                State::Failed => Verdict::Problem("could not be read".to_owned()),
+                State::AtEnd if self.is_text() && position.at < etag.size => {
+                    Verdict::Ready { complete: true }
+                }
+                State::AtEnd => Verdict::Nothing,
+                State::Reading => Verdict::Ready { complete: false },
+            });
+        }
+        if untouched {
+            return self.judge_new(path, etag);
+        }
+        let verified = self.lock().etags.get(path) == Some(&etag);
+        if !verified && !self.is_same(path, etag, &position)? {
+            let shorter = self.is_text() && etag.size < position.at;
+            let what = if shorter { "shrank" } else { "was changed in place" };
+            return Ok(Verdict::Problem(format!("file {what} after it was read")));
+        }
+        Ok(match (&self.format, position.state) {
+            (_, State::Failed) => Verdict::Problem("could not be read".to_owned()),
+            (Format::Parquet, State::AtEnd) => Verdict::Nothing,
+            (Format::Parquet, State::Reading) => Verdict::Ready { complete: false },
+            _ if position.at < etag.size => Verdict::Ready { complete: verified },
+            _ => Verdict::Nothing,
+        })
+    }
+
+    fn judge_new(&self, path: &str, etag: Etag) -> Result<Verdict> {
+        if self.is_text() {
+            return Ok(Verdict::Ready { complete: false });
+        }
+        let file = File::open(path).map_err(|e| Error::io("open", path, e))?;
+        Ok(match footer_checksum(&file, path, etag.size)? {
+            Some(_) => Verdict::Ready { complete: true },
+            None => Verdict::Problem("file is not a complete Parquet file".to_owned()),
+        })
+    }
+
+    /// Whether the part of a changed file that was read is as it was.
+    fn is_same(&self, path: &str, etag: Etag, position: &Position) -> Result<bool> {
+        let file = File::open(path).map_err(|e| Error::io("open", path, e))?;
+        if !self.is_text() {
+            return Ok(footer_checksum(&file, path, etag.size)? == Some(position.content));
+        }
+        if etag.size < position.at {
+            return Ok(false);
+        }
+        if etag.inode == position.etag.inode && etag.size > position.etag.size {
+            return continues(&file, path, &Position { etag, ..*position });
+        }
+        Ok(checksum(&file, path, position.at)? == position.content)
+    }
+
+    fn is_text(&self) -> bool {
+        !matches!(self.format, Format::Parquet)
+    }
+
+    fn open_text(
+        &self,
+        path: &str,
+        file: File,
+        position: Position,
+        complete: bool,
+    ) -> Result<Box<dyn Reader>> {
+        let schema = self.schema()?;
+        let mut position = position;
+        let decoder: Box<dyn BlockDecoder> = match &self.format {
+            Format::Csv(dialect) => {
+                let Some(decoder) =
+                    csv_decoder(&file, path, dialect, &schema, &mut position, complete)?
+                else {
+                    return Ok(Box::new(NoHeader { position }));
+                };
+                Box::new(decoder)
+            }
+            _ => Box::new(JsonDecoder::new(&schema)),
+        };
+        Ok(Box::new(TextReader::new(file, path, decoder, position, complete)?))
+    }
+}
+
+#[async_trait]
+impl Source for FileSource {
+    async fn check(&self) -> Result<()> {
+        if self.declared.is_none() && list(&self.patterns)?.0.is_empty() {
+            return Err(Error::NoFilesMatch { pattern: self.pattern() });
+        }
+        Ok(())
+    }
+
+    async fn discover(&self) -> Result<TableShape> {
+        Ok(TableShape { schema: self.schema()? })
+    }
+
+    async fn splits(&self, known: &[(String, Offset)]) -> Result<Listing> {
+        let (paths, problems) = list(&self.patterns)?;
+        let mut gone: BTreeMap<&str, &Offset> =
+            known.iter().map(|(split, offset)| (split.as_str(), offset)).collect();
+        let mut listing = Listing { ready: Vec::new(), problems };
+        let mut etags = BTreeMap::new();
+        for path in paths {
+            let known = gone.remove(path.as_str());
+            let judged = fs::metadata(&path)
+                .map_err(|e| Error::io("read the metadata of", path.as_str(), e))
+                .map(|metadata| Etag::of(&metadata))
+                .and_then(|etag| Ok((etag, self.judge(&path, etag, known)?)));
+            match judged {
+                Ok((_, Verdict::Problem(message))) => {
+                    listing.problems.push(Problem { split: path, message });
+                }
+                Ok((etag, verdict)) => {
+                    etags.insert(path.clone(), etag);
+                    if let Verdict::Ready { complete } = verdict {
+                        listing.ready.push(Split { name: path, complete });
+                    }
+                }
+                Err(e) => {
+                    listing.problems.push(Problem { split: path, message: e.to_string() });
+                }
+            }
+        }
+        for split in gone.keys() {
+            let message = "file vanished after it was read".to_owned();
+            listing.problems.push(Problem { split: (*split).to_owned(), message });
+        }
+        self.lock().etags = etags;
+        Ok(listing)
+    }
+
+    async fn open(&self, split: &Split, at: Option<Offset>) -> Result<Box<dyn Reader>> {
+        let path = split.name.as_str();
+        let file = File::open(path).map_err(|e| Error::io("open", path, e))?;
+        let metadata = file.metadata().map_err(|e| Error::io("read the metadata of", path, e))?;
+        let etag = Etag::of(&metadata);
+        let start = at.map(|at| Position::decode(path, &at)).transpose()?.unwrap_or_default();
+        let complete = split.complete && self.lock().etags.get(path) == Some(&etag);
+        let changed = || Error::Corrupt {
+            place: path.to_owned(),
+            message: "it was changed in place after it was read".into(),
+        };
+        let mut position = Position { etag, ..start };
+        if matches!(self.format, Format::Parquet) {
+            let footer = footer_checksum(&file, path, etag.size)?.unwrap_or_default();
+            if position.at > 0 && footer != start.content {
+                return Err(changed());
+            }
+            position.content = footer;
+            let schema = self.schema()?;
+            return Ok(Box::new(ParquetReader::open(file, path, &schema, position)?));
+        }
+        if !continues(&file, path, &position)? {
+            return Err(changed());
+        }
+        self.open_text(path, file, position, complete)
+    }
+}
+
+/// A file whose header is not finished yet: it holds nothing.
+struct NoHeader {
+    position: Position,
+}
+
+#[async_trait]
+impl Reader for NoHeader {
+    async fn next(&mut self, _: crate::source::Budget) -> Result<crate::source::Chunk> {
+        self.position.state = State::AtEnd;
+        let after = self.position.offset();
+        Ok(crate::source::Chunk { rows: None, after, rejects: Vec::new(), end: true })
+    }
+}
+
+/// The decoder of a CSV file; moves a position at the start of the file behind its header.
+fn csv_decoder(
+    file: &File,
+    path: &str,
+    dialect: &Dialect,
+    schema: &SchemaRef,
+    position: &mut Position,
+    complete: bool,
+) -> Result<Option<CsvDecoder>> {
+    let length = position.etag.size.min(RECORD_BYTES_MAX as u64);
+    let head = read_range(file, path, 0, length)?;
+    if !dialect.header {
+        if position.at == 0 {
+            skip(position, &head, bom(&head), 0);
+        }
+        return CsvDecoder::new(dialect, schema, None, path).map(Some);
+    }
+    let whole = complete && length == position.etag.size;
+    let Some((names, header)) = dialect.names(&head, whole) else { return Ok(None) };
+    if position.at == 0 {
+        skip(position, &head, header.bytes, header.lines);
+    }
+    CsvDecoder::new(dialect, schema, Some(&names), path).map(Some)
+}
+
+/// Consumes the first `bytes` of a file.
+fn skip(position: &mut Position, head: &[u8], bytes: usize, lines: u64) {
+    let consumed = &head[..bytes];
+    position.at = bytes as u64;
+    position.lines = lines;
+    position.content = crc32c::crc32c(consumed);
+    let tail = consumed.len().saturating_sub(crate::file::position::TAIL_BYTES as usize);
+    position.tail = crc32c::crc32c(&consumed[tail..]);
+}
+
+/// The columns of all files by name, from the footers.
+fn infer_parquet(paths: &[String]) -> Result<Schema> {
+    let step = paths.len().div_ceil(SAMPLE_FILES);
+    let mut fields: Vec<Field> = Vec::new();
+    for path in paths.iter().step_by(step) {
+        let file = File::open(path).map_err(|e| Error::io("open", path.as_str(), e))?;
+        for field in columns(&metadata(&file, path)?).fields() {
+            if !fields.iter().any(|f| f.name() == field.name()) {
+                fields.push(field.as_ref().clone().with_nullable(true));
+            }
+        }
+    }
+    Ok(Schema::new(fields))
+}
+
+/// The first bytes of a file, and whether they are all.
+fn head(path: &str, bytes: usize) -> Result<(Vec<u8>, bool)> {
+    let file = File::open(path).map_err(|e| Error::io("open", path, e))?;
+    let size = file.metadata().map_err(|e| Error::io("read the metadata of", path, e))?.len();
+    let length = size.min(bytes as u64);
+    Ok((read_range(&file, path, 0, length)?, length == size))
+}
