@@ -9,7 +9,7 @@ use super::{root, settle, tree};
 const BINARY_BYTES_MAX: usize = 100 * 1024;
 
 /// The pages a reader is promised by the README.
-const PAGES: [&str; 20] = [
+const PAGES: [&str; 21] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
@@ -23,6 +23,7 @@ const PAGES: [&str; 20] = [
     "docs/sql/sinks.md",
     "docs/sql/explain.md",
     "docs/sql/copy.md",
+    "docs/sql/system.md",
     "docs/connectors/files.md",
     "docs/connectors/generator.md",
     "docs/operations/serve.md",
