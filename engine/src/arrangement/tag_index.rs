@@ -104,7 +104,7 @@ impl TagIndex {
             self.tables[i].grow();
         }
         let table = &mut self.tables[i];
-        self.slots += table.slots.len() - before.min(table.slots.len());
+        self.slots = self.slots + table.slots.len() - before;
         let (position, found) = table.position(tag);
         let old = Link(if found { low(table.slots[position]) } else { ENTRY });
         let chained = if old.entry().is_some() { CHAINED } else { 0 };
