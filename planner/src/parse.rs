@@ -44,6 +44,9 @@ mod unsupported;
 mod verb;
 mod word;
 
+#[cfg(test)]
+mod tests;
+
 pub(crate) use reserved::is_reserved;
 pub use word::nearest;
 
