@@ -356,6 +356,6 @@ pub(crate) fn open_source(object: &Object) -> Result<Arc<dyn Source>> {
         options,
         format,
         format_options,
-        declared: object.arrow_schema(),
+        declared: object.arrow_schema().filter(|schema| !schema.fields().is_empty()),
     })?)
 }
