@@ -145,10 +145,7 @@ impl Report {
 
 impl From<EngineError> for Report {
     fn from(error: EngineError) -> Self {
-        match error {
-            EngineError::DataFusion(error) => data_fusion(&error),
-            other => Self::error("XX000", other.to_string()),
-        }
+        engine(&error)
     }
 }
 
@@ -230,12 +227,126 @@ fn external(error: &(dyn std::error::Error + Send + Sync + 'static)) -> Report {
     Report::error("XX000", plain(&error.to_string()))
 }
 
-/// An engine error seen from outside its box.
+/// An engine error: ours to the last variant.
 fn engine(error: &EngineError) -> Report {
+    let text = error.to_string();
     match error {
         EngineError::DataFusion(inner) => data_fusion(inner),
+        EngineError::Plan(inner) => planner(inner),
+        EngineError::Catalog(inner) => catalog(inner),
+        EngineError::Storage(inner) => storage(inner),
+        EngineError::Connector(inner) => {
+            let mut report = Report::error(connector_state(inner), text);
+            report.hint = inner.hint();
+            report
+        }
+        EngineError::Statement(inner) => {
+            let mut report = Report::error(inner.sqlstate, text);
+            report.detail.clone_from(&inner.detail);
+            report.hint.clone_from(&inner.hint);
+            report
+        }
+        EngineError::Evaluation { sqlstate, relation, rows, .. } => {
+            let noun = if *rows == 1 { "row" } else { "rows" };
+            Report::error(known_state(sqlstate), text)
+                .with_detail(format!("{rows} {noun} of \"{relation}\" could not be evaluated."))
+                .with_hint("The relation can be read again when the input rows are corrected.")
+        }
+        EngineError::Closed => Report::error("57P01", text),
+        EngineError::Internal(_) => Report::error("XX000", text),
         other => Report::error("XX000", other.to_string()),
     }
+}
+
+fn planner(error: &levada_planner::Error) -> Report {
+    use levada_planner::Error as PlannerError;
+    let mut report = match error {
+        PlannerError::DataFusion(inner) => data_fusion(inner),
+        PlannerError::Catalog(inner) => catalog(inner),
+        PlannerError::At { source, .. } => planner(source),
+        other => Report::error(other.sqlstate(), other.to_string()),
+    };
+    if let Some(position) = error.position() {
+        report.position = Some(Position::Character(position));
+    }
+    report.detail = report.detail.or_else(|| error.detail());
+    report.hint = report.hint.or_else(|| error.hint());
+    report
+}
+
+fn catalog(error: &levada_catalog::Error) -> Report {
+    use levada_catalog::{Error as CatalogError, ObjectKind};
+    let text = error.to_string();
+    match error {
+        CatalogError::NotFound { kind, nearest, .. } => {
+            let state = match kind {
+                Some(ObjectKind::Pipeline | ObjectKind::Sink) => "42704",
+                _ => "42P01",
+            };
+            let mut report = Report::error(state, text);
+            report.hint = nearest.as_ref().map(|n| format!("Perhaps you meant \"{n}\"."));
+            report
+        }
+        CatalogError::SchemaNotFound(_) => Report::error("3F000", text),
+        CatalogError::Exists { kind, .. } => {
+            let state = match kind {
+                ObjectKind::Pipeline | ObjectKind::Sink => "42710",
+                ObjectKind::Schema => "42P06",
+                _ => "42P07",
+            };
+            Report::error(state, text)
+        }
+        CatalogError::WrongKind { found, .. } => {
+            Report::error("42809", text).with_detail(format!("It is a {}.", found.words()))
+        }
+        CatalogError::Dependents { dependents, .. } => Report::error("2BP01", text)
+            .with_detail(dependents.join("\n"))
+            .with_hint("Use DROP ... CASCADE to drop the dependent objects too."),
+        CatalogError::System(_) => Report::error("42501", text),
+        CatalogError::Corrupt(_) => Report::error("XX001", text),
+        other => Report::error("XX000", other.to_string()),
+    }
+}
+
+fn storage(error: &levada_storage::Error) -> Report {
+    use levada_storage::Error as StorageError;
+    let text = error.to_string();
+    match error {
+        StorageError::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+            Report::error("42501", text)
+        }
+        StorageError::DiskFull { .. } => Report::error("53100", text),
+        StorageError::InUse { .. } => Report::error("55006", text)
+            .with_hint("Only one process can have a data directory open."),
+        StorageError::NewerFormat { .. } => Report::error("0A000", text)
+            .with_hint("Open it with the release that wrote it, or a later one."),
+        StorageError::NotADatabase { .. } | StorageError::BadLocation { .. } => {
+            Report::error("58P01", text)
+        }
+        StorageError::Corrupt { .. } => Report::error("XX001", text),
+        StorageError::Fenced { .. } => Report::error("25006", text),
+        _ => Report::error("58030", text),
+    }
+}
+
+fn connector_state(error: &levada_connectors::error::Error) -> &'static str {
+    use levada_connectors::error::Kind;
+    match error.kind() {
+        Kind::User => "22023",
+        Kind::NotFound => "58P01",
+        Kind::Denied => "42501",
+        Kind::Unsupported => "0A000",
+        Kind::Corrupt => "22000",
+        _ => "58030",
+    }
+}
+
+/// The constant that equals a state which came as data.
+fn known_state(state: &str) -> &'static str {
+    ["22012", "22003", "22P02", "22008", "22000", "21000", "XX001"]
+        .into_iter()
+        .find(|known| *known == state)
+        .unwrap_or("22000")
 }
 
 fn arrow(error: &ArrowError) -> Report {

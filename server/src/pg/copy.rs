@@ -85,7 +85,7 @@ pub(crate) async fn from_client(
             Ok(Some(Request::CopyData(data))) => {
                 decoder.feed(&data, &mut columns)?;
                 for batch in columns.take_full() {
-                    push(&mut copy, batch).await?;
+                    push(&mut copy, &batch)?;
                 }
             }
             Ok(Some(Request::CopyDone)) => break,
@@ -110,15 +110,15 @@ pub(crate) async fn from_client(
     }
     decoder.finish(&mut columns)?;
     for batch in columns.take_all()? {
-        push(&mut copy, batch).await?;
+        push(&mut copy, &batch)?;
     }
     let finishing = Box::pin(copy.finish(&mut client.session));
     let rows = rows::guarded(token, &client.wire, finishing).await??;
     Ok(tag::of_copy(rows))
 }
 
-async fn push(copy: &mut CopyIn, batch: RecordBatch) -> Result<(), Failure> {
-    copy.push(batch).await.map_err(Failure::from)
+fn push(copy: &mut CopyIn, batch: &RecordBatch) -> Result<(), Failure> {
+    copy.push(batch).map_err(Failure::from)
 }
 
 /// Runs `COPY ... TO STDOUT` and returns its command tag.
