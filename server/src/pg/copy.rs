@@ -9,7 +9,6 @@
 
 use std::io;
 
-use arrow::array::RecordBatch;
 use bytes::{BufMut, BytesMut};
 use datafusion::error::DataFusionError;
 use futures::StreamExt;
@@ -74,7 +73,7 @@ pub(crate) async fn from_client(
         CopyFormat::Csv => Box::new(csv::Decoder::new(&copy.options)),
         CopyFormat::Binary => Box::new(binary::Decoder::new()),
     };
-    let mut columns = Columns::new(&copy.schema, BATCH_ROWS)?;
+    let mut columns = Columns::new(copy.table(), &copy.schema, BATCH_ROWS)?;
     loop {
         let request = tokio::select! {
             biased;
@@ -85,7 +84,7 @@ pub(crate) async fn from_client(
             Ok(Some(Request::CopyData(data))) => {
                 decoder.feed(&data, &mut columns)?;
                 for batch in columns.take_full() {
-                    push(&mut copy, batch).await?;
+                    copy.push(&batch)?;
                 }
             }
             Ok(Some(Request::CopyDone)) => break,
@@ -110,15 +109,11 @@ pub(crate) async fn from_client(
     }
     decoder.finish(&mut columns)?;
     for batch in columns.take_all()? {
-        push(&mut copy, batch).await?;
+        copy.push(&batch)?;
     }
     let finishing = Box::pin(copy.finish(&mut client.session));
     let rows = rows::guarded(token, &client.wire, finishing).await??;
     Ok(tag::of_copy(rows))
-}
-
-async fn push(copy: &mut CopyIn, batch: RecordBatch) -> Result<(), Failure> {
-    copy.push(batch).await.map_err(Failure::from)
 }
 
 /// Runs `COPY ... TO STDOUT` and returns its command tag.

@@ -403,9 +403,8 @@ mod tests {
     /// What is written in either form is read back as the same column.
     #[test]
     fn every_type_survives_the_way_out_and_in() {
-        let micros = |zone: Option<&str>| {
-            DataType::Timestamp(TimeUnit::Microsecond, zone.map(Into::into))
-        };
+        let micros =
+            |zone: Option<&str>| DataType::Timestamp(TimeUnit::Microsecond, zone.map(Into::into));
         let list = |item| DataType::List(Arc::new(Field::new_list_field(item, true)));
         for (data_type, values) in [
             (DataType::Boolean, ["t", "f"]),
@@ -421,7 +420,10 @@ mod tests {
             (DataType::Float64, ["-1e+300", "Infinity"]),
             (DataType::Decimal32(5, 2), ["-1.50", "999.99"]),
             (DataType::Decimal128(38, 10), ["0.0000000001", "12345678.9000000000"]),
-            (DataType::Decimal256(60, 2), ["-0.01", "99999999999999999999999999999999999999999.00"]),
+            (
+                DataType::Decimal256(60, 2),
+                ["-0.01", "99999999999999999999999999999999999999999.00"],
+            ),
             (DataType::Utf8, ["na\u{ef}ve", ""]),
             (DataType::LargeUtf8, ["x", "y"]),
             (DataType::Utf8View, ["a longer text than fits inline", "y"]),
@@ -433,7 +435,10 @@ mod tests {
             (DataType::Time64(TimeUnit::Nanosecond), ["00:00:00.000001", "12:00:00"]),
             (micros(None), ["2024-02-29 01:02:03.000004", "1900-01-01 00:00:00"]),
             (micros(Some("+00:00")), ["2024-02-29 01:02:03+00", "1999-12-31 23:59:59.5+00"]),
-            (DataType::Timestamp(TimeUnit::Second, None), ["2024-02-29 01:02:03", "1970-01-01 00:00:00"]),
+            (
+                DataType::Timestamp(TimeUnit::Second, None),
+                ["2024-02-29 01:02:03", "1970-01-01 00:00:00"],
+            ),
             (
                 DataType::Interval(IntervalUnit::MonthDayNano),
                 ["1 year 2 mons 3 days 04:05:06.5", "-1 days -00:00:01"],

@@ -283,7 +283,9 @@ async fn start(
             let described = statement.fields.as_ref().map_or(0, |fields| fields.fields().len());
             if described != result.schema.fields().len() {
                 // The client was told of other columns and would misread these.
-                return Err(Report::error("0A000", "cached plan must not change result type").into());
+                return Err(
+                    Report::error("0A000", "cached plan must not change result type").into()
+                );
             }
             let formats = formats(&portal.column_formats, result.schema.fields().len())?;
             portal.state = State::Running(Cursor::new(result, formats));

@@ -99,9 +99,8 @@ impl Wire {
     /// Whether the next message is a Sync. Clients send it along with what it ends, so a message that is not
     /// here within [`LOOK_AHEAD`] is taken for another.
     pub(crate) async fn sync_is_next(&mut self) -> bool {
-        let arriving = async {
-            while !self.message_is_next() && self.fill().await.is_ok_and(|more| more) {}
-        };
+        let arriving =
+            async { while !self.message_is_next() && self.fill().await.is_ok_and(|more| more) {} };
         // A failed or finished socket is met again by the next read.
         drop(tokio::time::timeout(LOOK_AHEAD, arriving).await);
         guard::peek_tag(&self.input) == Some(b'S')

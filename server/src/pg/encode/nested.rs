@@ -303,7 +303,8 @@ mod tests {
     fn vectors_in_text_become_arrays_from_zero() {
         let mut out = BytesMut::new();
         literal("1 2", &Type::INT2_VECTOR, &mut out).expect("numbers");
-        let words: Vec<u8> = [1, 0, 21, 2, 0, 2].iter().flat_map(|w: &i32| w.to_be_bytes()).collect();
+        let words: Vec<u8> =
+            [1, 0, 21, 2, 0, 2].iter().flat_map(|w: &i32| w.to_be_bytes()).collect();
         assert_eq!(out[..24], words, "header and first length");
         assert_eq!(out[24..], [0, 1, 0, 0, 0, 2, 0, 2], "numbers of two bytes");
     }
