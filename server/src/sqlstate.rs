@@ -1,8 +1,8 @@
-//! Errors as PostgreSQL clients know them: one mapping from the engine's errors to SQLSTATE, message,
-//! detail, hint and position.
+//! Errors as PostgreSQL clients know them: one mapping from the engine's errors to SQLSTATE,
+//! message, detail, hint and position.
 //!
-//! [`Report`] is what the wire, the shell and HTTP show. Nested errors of DataFusion are unwrapped to the
-//! one that says what went wrong; `XX000` is left for bugs of ours.
+//! [`Report`] is what the wire, the shell and HTTP show. Nested errors of DataFusion are unwrapped
+//! to the one that says what went wrong; `XX000` is left for bugs of ours.
 
 use ::datafusion::common::Span;
 use ::datafusion::error::DataFusionError;

@@ -4,8 +4,9 @@
 //! from client   CopyInResponse, then CopyData* and CopyDone or CopyFail from the client
 //! to client     CopyOutResponse, one CopyData per row, CopyDone
 //! ```
-//! Data is decoded into batches of [`BATCH_ROWS`] rows as it arrives; a CopyData message may end anywhere, in
-//! the middle of a row too. Formats: `text`, `csv` and `binary` below, written by `output`.
+//! Data is decoded into batches of [`BATCH_ROWS`] rows as it arrives; a `CopyData` message may end
+//! anywhere, in the middle of a row too. Formats: `text`, `csv` and `binary` below, written by
+//! `output`.
 
 use std::io;
 
@@ -217,7 +218,7 @@ impl Marks {
     }
 }
 
-/// Writes a CopyData message, if its body writes anything; on an error nothing of it stays.
+/// Writes a `CopyData` message, if its body writes anything; on an error nothing of it stays.
 fn message(
     out: &mut BytesMut,
     body: impl FnOnce(&mut BytesMut) -> encode::Result<()>,

@@ -1,5 +1,5 @@
-//! PostgreSQL's binary format: a signature, then per row a count of fields and each field's length and bytes,
-//! then -1.
+//! PostgreSQL's binary format: a signature, then per row a count of fields and each field's length
+//! and bytes, then -1.
 
 use bytes::Buf;
 

@@ -1,5 +1,5 @@
-//! CSV as PostgreSQL reads it: quoted fields may hold delimiters and newlines, an unquoted null string is
-//! null and a quoted one is not.
+//! CSV as PostgreSQL reads it: quoted fields may hold delimiters and newlines, an unquoted null
+//! string is null and a quoted one is not.
 
 use levada_engine::client::CopyOptions;
 
@@ -55,8 +55,8 @@ impl Decoder {
     fn byte(&mut self, byte: u8, columns: &mut Columns) -> Result<(), Report> {
         let Marks { delimiter, quote, escape } = self.marks;
         if self.state == State::Escape {
-            // An escape before anything but a quote or itself was plain data; if it is the quote character
-            // itself, it closed the field.
+            // An escape before anything but a quote or itself was plain data; if it is the quote
+            // character itself, it closed the field.
             if byte == quote || byte == escape {
                 self.field.push(byte);
                 self.state = State::Quoted;

@@ -1,4 +1,5 @@
-//! PostgreSQL's text format: a line per row, fields between delimiters, backslash escapes, `\.` at the end.
+//! PostgreSQL's text format: a line per row, fields between delimiters, backslash escapes, `\.` at
+//! the end.
 
 use levada_engine::client::CopyOptions;
 
@@ -164,7 +165,8 @@ fn unescape(field: &[u8]) -> Vec<u8> {
     value
 }
 
-/// A byte from at most `most` digits to a base; the low 8 bits count. Returns how much of `rest` was used.
+/// A byte from at most `most` digits to a base; the low 8 bits count. Returns how much of `rest`
+/// was used.
 fn digits(first: &[u8], rest: &[u8], most: usize, base: u32) -> (u8, usize) {
     let mut value = 0_u32;
     let mut used = 0;
