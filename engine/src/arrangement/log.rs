@@ -1,0 +1,297 @@
+//! Append-only columnar log of rows that are addressed by number.
+//!
+//! ```text
+//! row id -> chunk (id / 8192) -> piece -> offset            columns of a piece: immutable arrays
+//! [8192][8192]...[4096|512|64|8|1|1]                        only the last chunk has several pieces
+//! tombstones: one bitmap per chunk that has any, copied when a reader holds it
+//! ```
+//! Small appends make small pieces; eight of a size are joined into one, so a row is copied
+//! O(log chunk) times and a chunk never has many pieces. Stored arrays own their bytes: no row keeps the
+//! batch alive that it came in. Ids are stable until [`ColumnLog::compact`].
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, MutableArrayData, make_array};
+use arrow::compute::{concat, filter};
+use arrow::datatypes::{DataType, SchemaRef};
+
+use crate::arrangement::view::LogView;
+use crate::error::{Error, Result};
+
+/// Rows of a full chunk.
+pub const CHUNK_ROWS: u32 = 8192;
+/// Pieces of a size class (powers of this number) that are joined.
+const FANIN: u32 = 8;
+
+/// Tombstones of one chunk.
+pub(crate) type Bits = [u64; CHUNK_ROWS as usize / 64];
+
+/// A part of the log that holds up to [`CHUNK_ROWS`] rows.
+#[derive(Clone, Debug, Default)]
+pub struct Chunk {
+    pub(crate) pieces: Vec<Piece>,
+}
+
+/// Rows of a chunk that were stored together.
+#[derive(Clone, Debug)]
+pub(crate) struct Piece {
+    /// Offset of the first row in the chunk.
+    pub(crate) start: u32,
+    pub(crate) rows: u32,
+    pub(crate) columns: Vec<ArrayRef>,
+    bytes: usize,
+}
+
+/// The log.
+#[derive(Debug)]
+pub struct ColumnLog {
+    schema: SchemaRef,
+    chunks: Vec<Arc<Chunk>>,
+    dead: Vec<Option<Arc<Bits>>>,
+    rows: u32,
+    dead_rows: u32,
+    bytes: usize,
+}
+
+/// Where the live rows went when a log was compacted.
+#[derive(Debug)]
+pub struct Moves {
+    dead: Vec<Option<Arc<Bits>>>,
+    /// New id of the first live row of each chunk.
+    first: Vec<u32>,
+}
+
+impl Moves {
+    /// The new id of a row that was live.
+    #[must_use]
+    pub fn of(&self, row: u32) -> u32 {
+        let (chunk, offset) = ((row / CHUNK_ROWS) as usize, row % CHUNK_ROWS);
+        let dead_before = self.dead[chunk].as_ref().map_or(0, |bits| {
+            let (word, bit) = ((offset / 64) as usize, offset % 64);
+            let whole: u32 = bits[..word].iter().map(|w| w.count_ones()).sum();
+            whole + (bits[word] & ((1 << bit) - 1)).count_ones()
+        });
+        self.first[chunk] + offset - dead_before
+    }
+}
+
+impl ColumnLog {
+    /// An empty log of rows of `schema`.
+    #[must_use]
+    pub fn new(schema: SchemaRef) -> Self {
+        let (chunks, dead) = (Vec::new(), Vec::new());
+        Self { schema, chunks, dead, rows: 0, dead_rows: 0, bytes: 0 }
+    }
+
+    /// Schema of the rows.
+    #[must_use]
+    pub fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// Rows ever appended since the last compaction: ids are below it.
+    #[must_use]
+    pub fn rows(&self) -> u32 {
+        self.rows
+    }
+
+    /// Rows without tombstone.
+    #[must_use]
+    pub fn live_rows(&self) -> u32 {
+        self.rows - self.dead_rows
+    }
+
+    /// Rows with tombstone.
+    #[must_use]
+    pub fn dead_rows(&self) -> u32 {
+        self.dead_rows
+    }
+
+    /// Bytes of rows and tombstones.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(crate) fn chunks(&self) -> &[Arc<Chunk>] {
+        &self.chunks
+    }
+
+    /// Appends rows; the first gets the id [`ColumnLog::rows`].
+    ///
+    /// # Errors
+    /// When the log holds 2^31 rows or pieces cannot be joined.
+    pub fn append(&mut self, columns: &[ArrayRef], rows: usize) -> Result<()> {
+        let total = self.rows as usize + rows;
+        if total >= (1 << 31) - 1 {
+            return Err(Error::Internal("a log is limited to 2147483646 rows".to_owned()));
+        }
+        let mut from = 0;
+        while from < rows {
+            let used = self.rows % CHUNK_ROWS;
+            if used == 0 {
+                self.chunks.push(Arc::default());
+                self.dead.push(None);
+            }
+            let n = (rows - from).min((CHUNK_ROWS - used) as usize);
+            let part = columns.iter().map(|c| owned(&c.slice(from, n))).collect();
+            let n_rows = u32::try_from(n).unwrap_or(CHUNK_ROWS);
+            let chunk = Arc::make_mut(self.chunks.last_mut().expect("the chunk was just made"));
+            let before = chunk.bytes();
+            chunk.push(part, n_rows)?;
+            self.bytes = self.bytes + chunk.bytes() - before;
+            self.rows += n_rows;
+            from += n;
+        }
+        Ok(())
+    }
+
+    /// Whether the row has no tombstone.
+    #[inline]
+    #[must_use]
+    pub fn is_live(&self, row: u32) -> bool {
+        self.dead[(row / CHUNK_ROWS) as usize]
+            .as_ref()
+            .is_none_or(|bits| bits[(row % CHUNK_ROWS / 64) as usize] >> (row % 64) & 1 == 0)
+    }
+
+    /// Puts a tombstone on a live row.
+    pub fn kill(&mut self, row: u32) {
+        let bits = &mut self.dead[(row / CHUNK_ROWS) as usize];
+        if bits.is_none() {
+            self.bytes += size_of::<Bits>();
+        }
+        let bits = Arc::make_mut(bits.get_or_insert_with(|| Arc::new([0; 128])));
+        let word = &mut bits[(row % CHUNK_ROWS / 64) as usize];
+        debug_assert!(*word >> (row % 64) & 1 == 0, "a row dies once");
+        *word |= 1 << (row % 64);
+        self.dead_rows += 1;
+    }
+
+    /// The ids of the live rows from `from` on, in order.
+    pub fn live_from(&self, from: u32) -> impl Iterator<Item = u32> + '_ {
+        (from..self.rows).filter(|row| self.is_live(*row))
+    }
+
+    /// What readers see: the rows as they are, without a copy.
+    #[must_use]
+    pub fn view(&self) -> LogView {
+        LogView {
+            schema: Arc::clone(&self.schema),
+            chunks: self.chunks.clone(),
+            dead: self.dead.clone(),
+            rows: self.live_rows(),
+        }
+    }
+
+    /// Whether more than half of the rows are dead.
+    #[must_use]
+    pub fn is_worn(&self) -> bool {
+        self.dead_rows > 0 && (self.live_rows() == 0 || self.dead_rows > self.live_rows().max(256))
+    }
+
+    /// Drops the dead rows; the live ones get new ids in the same order.
+    ///
+    /// # Errors
+    /// When rows cannot be filtered.
+    pub fn compact(&mut self) -> Result<Moves> {
+        let mut fresh = Self::new(Arc::clone(&self.schema));
+        let mut first = Vec::with_capacity(self.chunks.len());
+        for (chunk, dead) in self.chunks.iter().zip(&self.dead) {
+            first.push(fresh.rows);
+            for piece in &chunk.pieces {
+                match dead {
+                    None => fresh.append(&piece.columns, piece.rows as usize)?,
+                    Some(bits) => {
+                        let mask = piece.live_mask(bits);
+                        let columns = piece.columns.iter().map(|c| filter(c, &mask));
+                        let columns = columns.collect::<std::result::Result<Vec<_>, _>>()?;
+                        fresh.append(&columns, mask.true_count())?;
+                    }
+                }
+            }
+        }
+        let old = std::mem::replace(self, fresh);
+        Ok(Moves { dead: old.dead, first })
+    }
+}
+
+impl Chunk {
+    fn bytes(&self) -> usize {
+        self.pieces.iter().map(|p| p.bytes).sum()
+    }
+
+    /// Index of the piece that holds the row at `offset`.
+    #[inline]
+    pub(crate) fn piece_of(&self, offset: u32) -> usize {
+        if self.pieces.len() == 1 {
+            return 0;
+        }
+        self.pieces.partition_point(|p| p.start <= offset) - 1
+    }
+
+    fn push(&mut self, columns: Vec<ArrayRef>, rows: u32) -> Result<()> {
+        let start = self.pieces.last().map_or(0, |p| p.start + p.rows);
+        self.pieces.push(Piece::new(start, rows, columns));
+        if start + rows == CHUNK_ROWS {
+            return self.join_last(self.pieces.len());
+        }
+        loop {
+            let class = self.pieces.last().map_or(0, |p| p.rows.ilog(FANIN));
+            let same = self.pieces.iter().rev().take_while(|p| p.rows.ilog(FANIN) <= class).count();
+            if same < FANIN as usize {
+                return Ok(());
+            }
+            self.join_last(same)?;
+        }
+    }
+
+    /// Makes one piece of the last `n`.
+    fn join_last(&mut self, n: usize) -> Result<()> {
+        if n < 2 {
+            return Ok(());
+        }
+        let parts = self.pieces.split_off(self.pieces.len() - n);
+        let columns = (0..parts[0].columns.len()).map(|c| {
+            let arrays: Vec<&dyn Array> = parts.iter().map(|p| p.columns[c].as_ref()).collect();
+            Ok(owned(&concat(&arrays)?))
+        });
+        let columns = columns.collect::<Result<Vec<_>>>()?;
+        let rows = parts.iter().map(|p| p.rows).sum();
+        self.pieces.push(Piece::new(parts[0].start, rows, columns));
+        Ok(())
+    }
+}
+
+impl Piece {
+    fn new(start: u32, rows: u32, columns: Vec<ArrayRef>) -> Self {
+        let bytes = columns.iter().map(|c| c.get_array_memory_size()).sum();
+        Self { start, rows, columns, bytes }
+    }
+
+    /// Which rows have no tombstone.
+    pub(crate) fn live_mask(&self, dead: &Bits) -> arrow::array::BooleanArray {
+        let alive = |row: u32| dead[(row / 64) as usize] >> (row % 64) & 1 == 0;
+        (self.start..self.start + self.rows).map(|row| Some(alive(row))).collect()
+    }
+}
+
+/// The array with buffers of its own, as long as needed.
+fn owned(array: &ArrayRef) -> ArrayRef {
+    match array.data_type() {
+        DataType::Utf8View => Arc::new(array.as_string_view().gc()),
+        DataType::BinaryView => Arc::new(array.as_binary_view().gc()),
+        _ => {
+            let data = array.to_data();
+            let needed = data.get_slice_memory_size().unwrap_or(0);
+            if data.get_buffer_memory_size() <= needed + needed / 4 + 64 {
+                return ArrayRef::clone(array);
+            }
+            let mut copy = MutableArrayData::new(vec![&data], false, array.len());
+            match copy.try_extend(0, 0, array.len()) {
+                Ok(()) => make_array(copy.freeze()),
+                Err(_offsets_do_not_fit) => ArrayRef::clone(array),
+            }
+        }
+    }
+}

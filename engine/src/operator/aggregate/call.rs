@@ -1,0 +1,135 @@
+//! Classes of aggregate calls: how a call keeps its state and reads its result.
+
+use arrow::array::{Array, ArrayRef};
+use arrow::datatypes::DataType;
+use levada_planner::aggregate::float::Reading;
+use levada_planner::delta_plan::{AggregateCall, AggregateFunction};
+
+use crate::arrangement::hash::HashWidth;
+use crate::arrangement::keyed::KeyedState;
+use crate::error::{Error, Result};
+use crate::operator::StateRun;
+use crate::operator::aggregate::{count, decimal, distinct, extreme, float, integer};
+
+/// Rows of the requested groups that have no value: SQLSTATE and message.
+pub(super) type Failures = Vec<(usize, (&'static str, String))>;
+
+/// A slice of rows on its way into the groups.
+pub(super) struct Slice<'a> {
+    /// Group of each row.
+    pub(super) slots: &'a [u32],
+    /// Weight of each row; 0 where a filter hides it.
+    pub(super) weights: &'a [i64],
+    /// The argument, unless it is `count(*)`.
+    pub(super) values: Option<&'a ArrayRef>,
+}
+
+impl Slice<'_> {
+    /// Calls `f` with row, group and weight of each row that counts: with a weight and not NULL.
+    #[inline]
+    pub(super) fn each(&self, mut f: impl FnMut(usize, u32, i64)) {
+        let nulls = self.values.and_then(|v| v.logical_nulls()).filter(|n| n.null_count() > 0);
+        let rows = self.slots.iter().zip(self.weights).enumerate();
+        match nulls {
+            None => rows.filter(|(_, (_, w))| **w != 0).for_each(|(i, (s, w))| f(i, *s, *w)),
+            Some(nulls) => rows
+                .filter(|(i, (_, w))| **w != 0 && nulls.is_valid(*i))
+                .for_each(|(i, (s, w))| f(i, *s, *w)),
+        }
+    }
+}
+
+/// State of a call beside the groups' slots.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Side {
+    pub(super) rows: u64,
+    pub(super) bytes: u64,
+    pub(super) touched: u64,
+}
+
+/// One call over all groups. Its words in a group's slot begin at `at`.
+pub(super) trait Class: Send {
+    /// Words it needs in a slot; a fresh slot holds zeros.
+    fn words(&self) -> usize;
+
+    /// Adds a slice.
+    fn update(&mut self, groups: &mut KeyedState, at: usize, slice: &Slice) -> Result<()>;
+
+    /// Checks what the slices of a tick left behind.
+    fn end_tick(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    /// The values of groups; a row without one is noted in `failures` and has any value.
+    fn evaluate(
+        &self,
+        groups: &KeyedState,
+        at: usize,
+        slots: &[u32],
+        failures: &mut Failures,
+    ) -> Result<ArrayRef>;
+
+    /// Forgets a group that is gone.
+    fn release(&mut self, slot: u32) -> Result<()> {
+        let _ = slot;
+        Ok(())
+    }
+
+    /// Runs of the state beside the slots, as parts from `part` on.
+    fn freeze(&mut self, part: u32, full: bool) -> Result<Vec<StateRun>> {
+        let _ = (part, full);
+        Ok(Vec::new())
+    }
+
+    /// Takes the runs of its parts back.
+    fn restore(&mut self, part: u32, runs: &[StateRun]) -> Result<()> {
+        let _ = (part, runs);
+        Ok(())
+    }
+
+    /// What it holds beside the slots.
+    fn side(&self) -> Side {
+        Side::default()
+    }
+}
+
+/// The class of a call.
+pub(super) fn class_of(
+    call: &AggregateCall,
+    insert_only: bool,
+    width: HashWidth,
+) -> Result<Box<dyn Class>> {
+    let inner = plain(call, insert_only)?;
+    let extreme = matches!(call.function, AggregateFunction::Min | AggregateFunction::Max);
+    if call.distinct && !extreme && call.argument.is_some() {
+        return Ok(Box::new(distinct::Distinct::new(inner, &call.input_type, width)));
+    }
+    Ok(inner)
+}
+
+fn plain(call: &AggregateCall, insert_only: bool) -> Result<Box<dyn Class>> {
+    use AggregateFunction::{Avg, Count, Max, Min, Sum};
+    use DataType::{Float64, Int64, UInt64};
+    Ok(match (call.function, &call.input_type, &call.output_type) {
+        (Count, ..) => Box::new(count::Count),
+        (Sum, input, output @ (Int64 | UInt64)) if input.is_integer() => {
+            Box::new(integer::Sum::new(output.clone()))
+        }
+        (Sum, input, Float64) if input.is_floating() => Box::new(float::Sum::new(Reading::Sum)),
+        (Avg, input, Float64) if input.is_integer() || input.is_floating() => {
+            Box::new(float::Sum::new(Reading::Average))
+        }
+        (Sum, input, output) if input.is_decimal() && output.is_decimal() => {
+            Box::new(decimal::Decimal::sum(output.clone()))
+        }
+        (Avg, input, output) if input.is_decimal() && output.is_decimal() => {
+            Box::new(decimal::Decimal::average(input, output.clone())?)
+        }
+        (Min, ..) => extreme::class(&call.input_type, extreme::End::Least, insert_only)?,
+        (Max, ..) => extreme::class(&call.input_type, extreme::End::Greatest, insert_only)?,
+        (function, input, _) => {
+            let text = format!("no incremental {function:?} over {input}");
+            return Err(Error::Internal(text));
+        }
+    })
+}

@@ -1,0 +1,139 @@
+//! `sum` and `avg` of decimals: an `i256` in four words and the number of values.
+//!
+//! The batch functions wrap in the width of the result (`sum`) or of a type wide enough (`avg`); the
+//! `i256` is exact, so its low bits are the wrapped ones.
+
+use std::sync::Arc;
+
+use arrow::array::{
+    ArrayRef, AsArray, Decimal32Array, Decimal64Array, Decimal128Array, Decimal256Array,
+};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Decimal256Type, DecimalType, i256};
+
+use crate::arrangement::keyed::KeyedState;
+use crate::error::{Error, Result};
+use crate::operator::aggregate::call::{Class, Failures, Slice};
+
+/// The class.
+pub(super) struct Decimal {
+    output: DataType,
+    /// What an average multiplies its sum by before it divides, and the precision it must fit.
+    average: Option<(i256, u8)>,
+}
+
+impl Decimal {
+    /// The sum, of type `output`.
+    pub(super) fn sum(output: DataType) -> Self {
+        Self { output, average: None }
+    }
+
+    /// The average of values of type `input`.
+    pub(super) fn average(input: &DataType, output: DataType) -> Result<Self> {
+        let (_, from) = parts(input)?;
+        let (precision, to) = parts(&output)?;
+        let power = u32::try_from(i32::from(to) - i32::from(from));
+        let power = power.map_err(|_negative| Error::Internal("avg lowers a scale".to_owned()))?;
+        let factor = i256::from_i128(10).wrapping_pow(power);
+        Ok(Self { output, average: Some((factor, precision)) })
+    }
+
+    fn read(&self, sum: i256, count: u64, row: usize, failures: &mut Failures) -> i256 {
+        let Some((factor, precision)) = self.average else { return sum };
+        let count = i256::from_i128(count.into());
+        let average = sum.checked_mul(factor).and_then(|s| s.checked_div(count));
+        let limit = i256::from_i128(10).wrapping_pow(precision.into());
+        match average.filter(|a| a.wrapping_abs() < limit || precision >= 76) {
+            Some(average) => average,
+            None => {
+                failures.push((row, ("22003", "numeric field overflow".to_owned())));
+                i256::ZERO
+            }
+        }
+    }
+}
+
+fn parts(data_type: &DataType) -> Result<(u8, i8)> {
+    match data_type {
+        DataType::Decimal32(p, s)
+        | DataType::Decimal64(p, s)
+        | DataType::Decimal128(p, s)
+        | DataType::Decimal256(p, s) => Ok((*p, *s)),
+        other => Err(Error::Internal(format!("{other} is no decimal"))),
+    }
+}
+
+fn read_i256(words: &[u64]) -> i256 {
+    let mut bytes = [0; 32];
+    for (to, word) in bytes.as_chunks_mut::<8>().0.iter_mut().zip(words) {
+        *to = word.to_le_bytes();
+    }
+    i256::from_le_bytes(bytes)
+}
+
+fn write_i256(words: &mut [u64], value: i256) {
+    let bytes = value.to_le_bytes();
+    for (word, from) in words.iter_mut().zip(bytes.as_chunks::<8>().0) {
+        *word = u64::from_le_bytes(*from);
+    }
+}
+
+impl Class for Decimal {
+    fn words(&self) -> usize {
+        5
+    }
+
+    fn update(&mut self, groups: &mut KeyedState, at: usize, slice: &Slice) -> Result<()> {
+        let Some(values) = slice.values else { return Ok(()) };
+        let (_, scale) = parts(values.data_type())?;
+        let wide = DataType::Decimal256(Decimal256Type::MAX_PRECISION, scale);
+        let values = cast(values, &wide)?;
+        let values = values.as_primitive::<Decimal256Type>().values();
+        slice.each(|i, slot, weight| {
+            let words = &mut groups.words_mut(slot)[at..at + 5];
+            let term = match weight {
+                1 => values[i],
+                -1 => values[i].wrapping_neg(),
+                w => values[i].wrapping_mul(i256::from_i128(w.into())),
+            };
+            let sum = read_i256(&words[..4]).wrapping_add(term);
+            write_i256(&mut words[..4], sum);
+            words[4] = words[4].wrapping_add(weight.cast_unsigned());
+        });
+        Ok(())
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "sums wrap as those of the batch function")]
+    fn evaluate(
+        &self,
+        groups: &KeyedState,
+        at: usize,
+        slots: &[u32],
+        failures: &mut Failures,
+    ) -> Result<ArrayRef> {
+        let values = slots.iter().enumerate().map(|(row, slot)| {
+            let words = &groups.words(*slot)[at..at + 5];
+            (words[4] != 0).then(|| self.read(read_i256(&words[..4]), words[4], row, failures))
+        });
+        let low = |v: i256| v.as_i128();
+        let (precision, scale) = parts(&self.output)?;
+        Ok(match self.output {
+            DataType::Decimal32(..) => {
+                let array: Decimal32Array = values.map(|v| v.map(|v| low(v) as i32)).collect();
+                Arc::new(array.with_precision_and_scale(precision, scale)?)
+            }
+            DataType::Decimal64(..) => {
+                let array: Decimal64Array = values.map(|v| v.map(|v| low(v) as i64)).collect();
+                Arc::new(array.with_precision_and_scale(precision, scale)?)
+            }
+            DataType::Decimal128(..) => {
+                let array: Decimal128Array = values.map(|v| v.map(low)).collect();
+                Arc::new(array.with_precision_and_scale(precision, scale)?)
+            }
+            _ => {
+                let array: Decimal256Array = values.collect();
+                Arc::new(array.with_precision_and_scale(precision, scale)?)
+            }
+        })
+    }
+}

@@ -1,0 +1,124 @@
+//! Calls over distinct values: (group, value) -> count, whose 0 <-> 1 edges feed the plain class.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, UInt32Array};
+use arrow::compute::take;
+use arrow::datatypes::{DataType, Field, Schema};
+
+use crate::arrangement::hash::HashWidth;
+use crate::arrangement::keyed::KeyedState;
+use crate::arrangement::to_u32;
+use crate::error::{Error, Result};
+use crate::operator::StateRun;
+use crate::operator::aggregate::call::{Class, Failures, Side, Slice};
+
+/// The class around another.
+pub(super) struct Distinct {
+    inner: Box<dyn Class>,
+    counts: KeyedState,
+    /// Counts that are below zero between the slices of a tick.
+    negative: i64,
+}
+
+impl Distinct {
+    /// Gives `inner` each value of type `value` once per group.
+    pub(super) fn new(inner: Box<dyn Class>, value: &DataType, width: HashWidth) -> Self {
+        let schema = Schema::new(vec![
+            Field::new("group", DataType::UInt32, false),
+            Field::new("value", value.clone(), true),
+        ]);
+        let counts = KeyedState::new(Arc::new(schema), 0, width);
+        Self { inner, counts, negative: 0 }
+    }
+}
+
+impl Class for Distinct {
+    fn words(&self) -> usize {
+        self.inner.words()
+    }
+
+    fn update(&mut self, groups: &mut KeyedState, at: usize, slice: &Slice) -> Result<()> {
+        let Some(values) = slice.values else { return Ok(()) };
+        let (mut rows, mut slots, mut weights) = (Vec::new(), Vec::new(), Vec::new());
+        slice.each(|row, slot, weight| {
+            rows.push(row);
+            slots.push(slot);
+            weights.push(weight);
+        });
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let rows = rows.into_iter().map(to_u32).collect::<Result<Vec<_>>>()?;
+        let values = take(values, &UInt32Array::from(rows), None)?;
+        let keys: [ArrayRef; 2] = [Arc::new(UInt32Array::from(slots.clone())), Arc::clone(&values)];
+        let found = self.counts.find_or_insert(&keys, slots.len())?;
+        self.counts.begin_tick();
+        let mut touched = Vec::new();
+        for (row, (count, weight)) in found.slots.iter().zip(&weights).enumerate() {
+            if self.counts.touch(*count) {
+                touched.push((row, *count, self.counts.weight(*count)));
+            }
+            self.counts.add_weight(*count, *weight);
+        }
+        let (mut edges, mut edge_slots, mut edge_weights) = (Vec::new(), Vec::new(), Vec::new());
+        for (row, count, before) in touched {
+            let after = self.counts.weight(count);
+            self.negative += i64::from(after < 0) - i64::from(before < 0);
+            if (before > 0) != (after > 0) {
+                edges.push(to_u32(row)?);
+                edge_slots.push(slots[row]);
+                edge_weights.push(if after > 0 { 1 } else { -1 });
+            }
+            if after == 0 {
+                self.counts.remove(count, found.hashes[row]);
+            }
+        }
+        let values = take(&values, &UInt32Array::from(edges), None)?;
+        let slice = Slice { slots: &edge_slots, weights: &edge_weights, values: Some(&values) };
+        self.inner.update(groups, at, &slice)
+    }
+
+    fn end_tick(&mut self) -> Result<()> {
+        if self.negative != 0 {
+            let text = "a value of DISTINCT was retracted more often than added";
+            return Err(Error::Internal(text.to_owned()));
+        }
+        self.counts.compact_if_worn()?;
+        self.inner.end_tick()
+    }
+
+    fn evaluate(
+        &self,
+        groups: &KeyedState,
+        at: usize,
+        slots: &[u32],
+        failures: &mut Failures,
+    ) -> Result<ArrayRef> {
+        self.inner.evaluate(groups, at, slots, failures)
+    }
+
+    fn release(&mut self, slot: u32) -> Result<()> {
+        self.inner.release(slot)
+    }
+
+    fn freeze(&mut self, part: u32, full: bool) -> Result<Vec<StateRun>> {
+        let mut runs = self.counts.freeze(part, full)?;
+        runs.extend(self.inner.freeze(part + 1, full)?);
+        Ok(runs)
+    }
+
+    fn restore(&mut self, part: u32, runs: &[StateRun]) -> Result<()> {
+        self.counts.restore(runs.iter().filter(|r| r.part == part))?;
+        self.inner.restore(part + 1, runs)
+    }
+
+    fn side(&self) -> Side {
+        let inner = self.inner.side();
+        Side {
+            rows: self.counts.len() as u64 + inner.rows,
+            bytes: self.counts.bytes() + inner.bytes,
+            touched: self.counts.touched() + inner.touched,
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! The incremental plan: plain, printable data between SQL and running operators.
+//!
+//! A [`DeltaPlan`] is a list of nodes in topological order; node `i` reads only nodes before it. Every
+//! node transforms the deltas of its inputs into the delta of its output. Expressions are compiled once,
+//! when the plan is made; columns are referred to by position.
+//!
+//! | node | meaning as bags | cost |
+//! |---|---|---|
+//! | `Relation` | a stored relation | - |
+//! | `Constant` | fixed rows, once | - |
+//! | `Filter`, `Project`, `Union` | rows one by one | `O(delta)` |
+//! | `Distinct` | each row once | `O(delta)` |
+//! | `Aggregate` | one row per group | `O(delta)` |
+//! | `Join` | inner equi-join with residual | `O(delta + matches)` |
+//! | `Recompute` | any query, run again and subtracted | `RECOMPUTE` |
+
+pub mod node;
+
+pub use node::{
+    Aggregate, AggregateCall, AggregateFunction, CostClass, DeltaPlan, Expression, Fingerprint,
+    Join, Node, NodeId, Op, Properties, Recompute,
+};

@@ -1,0 +1,246 @@
+//! Nodes of a [`DeltaPlan`] and what each needs to run.
+
+use std::fmt;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::{DataType, SchemaRef};
+use datafusion::physical_expr::PhysicalExpr;
+
+/// Position of a node in its plan.
+pub type NodeId = usize;
+
+/// 128-bit identity of a node: what it computes, down to the relations it reads.
+///
+/// Equal fingerprints mean equal output on equal input, so state saved under one can be loaded by any
+/// node that carries it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Fingerprint(pub u128);
+
+/// A maintained query as a graph of nodes, inputs before users.
+#[derive(Clone, Debug)]
+pub struct DeltaPlan {
+    /// The nodes in topological order.
+    pub nodes: Vec<Node>,
+    /// The node whose output is the query's result.
+    pub root: NodeId,
+}
+
+impl DeltaPlan {
+    /// The stored relations it reads.
+    pub fn reads(&self) -> impl Iterator<Item = u32> + '_ {
+        self.nodes.iter().filter_map(|node| match &node.op {
+            Op::Relation { id, .. } => Some(*id),
+            _ => None,
+        })
+    }
+
+    /// Reasons of the recomputed nodes, each once; empty when all of it is maintained by deltas.
+    #[must_use]
+    pub fn recompute_reasons(&self) -> Vec<&str> {
+        let mut reasons: Vec<&str> = Vec::new();
+        for node in &self.nodes {
+            if let Op::Recompute(recompute) = &node.op
+                && !reasons.contains(&recompute.reason.as_str())
+            {
+                reasons.push(&recompute.reason);
+            }
+        }
+        reasons
+    }
+}
+
+/// One operator of the plan.
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// What it computes.
+    pub op: Op,
+    /// The nodes it reads, in the order the operator expects.
+    pub inputs: Vec<NodeId>,
+    /// Schema of its output rows.
+    pub schema: SchemaRef,
+    /// What is known of its output.
+    pub properties: Properties,
+    /// Identity.
+    pub fingerprint: Fingerprint,
+}
+
+/// What is known of a node's output without looking at data.
+#[derive(Clone, Debug, Default)]
+pub struct Properties {
+    /// Whether no row is ever retracted.
+    pub insert_only: bool,
+    /// Sets of columns whose values are unique among the output rows.
+    pub unique_keys: Vec<Vec<usize>>,
+}
+
+/// What a node computes.
+#[derive(Clone, Debug)]
+pub enum Op {
+    /// The delta of a stored relation (table, source or materialized view).
+    Relation {
+        /// Its OID.
+        id: u32,
+        /// Its name, for display.
+        name: String,
+        /// Columns of the stored relation that the plan reads, in output order.
+        columns: Vec<usize>,
+    },
+    /// Fixed rows, emitted once with weight 1.
+    Constant(RecordBatch),
+    /// Rows for which the predicate is true (not false, not NULL).
+    Filter(Expression),
+    /// One output column per expression.
+    Project(Vec<Expression>),
+    /// All rows of all inputs (`UNION ALL`).
+    Union,
+    /// Every row that occurs, once.
+    Distinct,
+    /// Groups.
+    Aggregate(Aggregate),
+    /// Inner equi-join.
+    Join(Join),
+    /// A query that is run again when one of its relations changes.
+    Recompute(Recompute),
+}
+
+/// A compiled expression over the input's columns, with its text for plans.
+#[derive(Clone)]
+pub struct Expression {
+    /// The compiled form.
+    pub physical: Arc<dyn PhysicalExpr>,
+    /// Canonical text.
+    pub text: String,
+}
+
+/// `GROUP BY` over plain input columns.
+///
+/// Output: the key columns in order, then one column per call.
+#[derive(Clone, Debug)]
+pub struct Aggregate {
+    /// Input columns that form the key; empty for one global group, which always exists.
+    pub keys: Vec<usize>,
+    /// The calls, in output order.
+    pub calls: Vec<AggregateCall>,
+}
+
+/// One aggregate call over plain input columns.
+#[derive(Clone, Debug)]
+pub struct AggregateCall {
+    /// The function.
+    pub function: AggregateFunction,
+    /// Argument column; `None` for `count(*)`.
+    pub argument: Option<usize>,
+    /// Boolean column of a `FILTER (WHERE ...)`; rows where it is not true are not counted.
+    pub filter: Option<usize>,
+    /// Whether equal argument values of a group count once.
+    pub distinct: bool,
+    /// Type of the argument column (`Int64` for `count(*)`).
+    pub input_type: DataType,
+    /// Type of the result column.
+    pub output_type: DataType,
+}
+
+/// The aggregate functions that are maintained by deltas.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AggregateFunction {
+    /// Rows, or rows with a non-NULL argument.
+    Count,
+    /// Exact sum; NULL without a non-NULL argument.
+    Sum,
+    /// Exact sum divided by count; NULL without a non-NULL argument.
+    Avg,
+    /// Least non-NULL argument.
+    Min,
+    /// Greatest non-NULL argument.
+    Max,
+}
+
+/// Inner equi-join of input 0 (left) and input 1 (right) on plain columns of equal types.
+#[derive(Clone, Debug)]
+pub struct Join {
+    /// Key columns of the left input.
+    pub left_keys: Vec<usize>,
+    /// Key columns of the right input, same length; empty on both sides means a cross join.
+    pub right_keys: Vec<usize>,
+    /// Whether NULL equals NULL; otherwise rows with a NULL in the key match nothing.
+    pub null_equals_null: bool,
+    /// Condition over the concatenated columns (left, then right) that must be true as well.
+    pub residual: Option<Expression>,
+    /// Columns of the concatenation that are output, in order.
+    pub output: Vec<usize>,
+}
+
+/// A query that is recomputed; the engine's batch module runs it.
+#[derive(Clone)]
+pub struct Recompute {
+    /// Why it is not maintained by deltas.
+    pub reason: String,
+    /// The relations it reads: a change of any of them runs it again. Equal to the node's inputs.
+    pub relations: Vec<u32>,
+    /// The plan as text, for display and identity.
+    pub text: String,
+    /// The optimised logical plan over those relations.
+    pub query: Arc<datafusion::logical_expr::LogicalPlan>,
+}
+
+/// How the work of a tick grows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CostClass {
+    /// With the rows of the delta.
+    Delta,
+    /// With the rows of the delta and their matches or changed groups.
+    Output,
+    /// With the whole input.
+    Recompute,
+}
+
+impl Op {
+    /// The cost class of one tick of this node.
+    #[must_use]
+    pub fn cost(&self) -> CostClass {
+        match self {
+            Self::Relation { .. }
+            | Self::Constant(_)
+            | Self::Filter(_)
+            | Self::Project(_)
+            | Self::Union
+            | Self::Distinct
+            | Self::Aggregate(_) => CostClass::Delta,
+            Self::Join(_) => CostClass::Output,
+            Self::Recompute(_) => CostClass::Recompute,
+        }
+    }
+}
+
+impl fmt::Display for CostClass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Delta => "O(delta)",
+            Self::Output => "O(delta + matches)",
+            Self::Recompute => "RECOMPUTE",
+        })
+    }
+}
+
+impl fmt::Debug for Expression {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl fmt::Debug for Recompute {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Recompute")
+            .field("reason", &self.reason)
+            .field("relations", &self.relations)
+            .field("text", &self.text)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
