@@ -17,10 +17,10 @@ fn what_is_described_and_not_carried_out_is_refused_by_name() {
         ("CREATE SOURCE s FROM FILES 'x' (key SECRET k)", "SECRET"),
         ("CREATE SINK s FROM t INTO CONNECTION c (TABLE 'x')", "CREATE SINK ... INTO CONNECTION"),
         ("CREATE SINK s FROM (SELECT 1) INTO FILES 'x'", "a sink of a query"),
-        ("CREATE SINK s FROM t INTO FILES 'x' DELIVERY AT LEAST ONCE", "DELIVERY AT"),
+        ("CREATE SINK s FROM t INTO FILES 'x' DELIVERY AT LEAST ONCE", "DELIVERY AT LEAST ONCE"),
         ("CREATE MATERIALIZED VIEW m REFRESH EVERY '1m' AS SELECT 1", "REFRESH EVERY"),
         ("CREATE MATERIALIZED VIEW m NO WAIT AS SELECT 1", "NO WAIT"),
-        ("CREATE MATERIALIZED VIEW m AS SELECT 1 EMIT ON WINDOW CLOSE", "EMIT ON"),
+        ("CREATE MATERIALIZED VIEW m AS SELECT 1 EMIT ON WINDOW CLOSE", "EMIT ON WINDOW CLOSE"),
         ("CREATE MATERIALIZED VIEW m AS SELECT 1 WITH NO DATA", "WITH NO DATA"),
         ("CREATE TEMP VIEW v AS SELECT 1", "CREATE TEMP VIEW"),
         ("CREATE PIPELINE p (EXPECT e ON s CHECK (a > 0))", "EXPECT in a pipeline"),
@@ -44,7 +44,10 @@ fn what_is_described_and_not_carried_out_is_refused_by_name() {
         ("SELECT * FROM t FOR SYSTEM_TIME AS OF 1", "FOR SYSTEM_TIME AS OF"),
         ("SELECT * FROM TUMBLE(TABLE t, DESCRIPTOR(ts), INTERVAL '1 h')", "TUMBLE(TABLE ...)"),
         ("DO $$ BEGIN END $$", "DO"),
-        ("CREATE VIEW v AS WITH x AS (SELECT 1) INSERT INTO t SELECT 1", "a query that changes rows"),
+        (
+            "CREATE VIEW v AS WITH x AS (SELECT 1) INSERT INTO t SELECT 1",
+            "a query that changes rows",
+        ),
     ];
     for (sql, construct) in refusals {
         let error = fail(sql);
