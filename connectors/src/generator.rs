@@ -112,7 +112,7 @@ impl<E: Events> Source for Generator<E> {
         Ok(TableShape { schema: self.events.schema() })
     }
 
-    async fn splits(&self, known: &[(String, Offset)]) -> Result<Listing> {
+    async fn splits(&self, known: &[(String, Offset)], _: i64) -> Result<Listing> {
         let at = known.iter().find(|(split, _)| split == SPLIT).map(|(_, at)| Self::at(at));
         let at = at.transpose()?.unwrap_or_default();
         let more = self.count.is_none_or(|count| at < count);

@@ -17,7 +17,7 @@
 //!     ..SourceRequest::default()
 //! };
 //! let counter = source(&request)?;
-//! let listing = counter.splits(&[]).await?;
+//! let listing = counter.splits(&[], 0).await?;
 //! let mut reader = counter.open(&listing.ready[0], None).await?;
 //! let chunk = reader.next(Budget { rows: 100, bytes: 1 << 20 }).await?;
 //! assert_eq!(chunk.rows.map(|rows| rows.num_rows()), Some(3));

@@ -180,6 +180,10 @@ fn connector(name: &str, arguments: &[String]) -> Result<&'static ConnectorSpec>
     }
     let given = arguments.first().map_or("", String::as_str);
     let variants: Vec<_> = named.collect();
+    if given.is_empty() && variants.iter().all(|c| !c.variant.is_empty()) {
+        let expected = "the kind of rows, such as NEXMARK";
+        return Err(Error::Arguments { connector: variants[0].name, expected });
+    }
     let found =
         variants.iter().find(|c| c.variant.is_empty() || c.variant.eq_ignore_ascii_case(given));
     found.copied().ok_or_else(|| Error::UnknownConnector {
@@ -192,7 +196,7 @@ fn connector(name: &str, arguments: &[String]) -> Result<&'static ConnectorSpec>
 fn format_of(name: &str, options: &[(String, String)], uris: &[String]) -> Result<Format> {
     let ending = uris.first().and_then(|uri| uri.rsplit_once('.')).map_or("", |(_, e)| e);
     let name = match (name, ending) {
-        ("", "csv" | "tsv") => "csv",
+        ("", "csv") => "csv",
         ("", "json" | "jsonl" | "ndjson") => "json",
         ("", "parquet") => "parquet",
         ("", _) => return Err(Error::MissingOption { name: "format", owner: "files" }),
@@ -208,4 +212,86 @@ fn format_of(name: &str, options: &[(String, String)], uris: &[String]) -> Resul
         "json" => Format::Json,
         _ => Format::Parquet,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{CONNECTORS, FORMATS, SinkRequest, SourceRequest, sink, source};
+    use crate::error::{Error, Kind};
+    use crate::option::parse;
+    use arrow::datatypes::{DataType, Field, Schema};
+    use std::sync::Arc;
+
+    fn error_of(request: &SourceRequest<'_>) -> Error {
+        source(request).err().expect("the request is wrong")
+    }
+
+    fn text(error: &Error) -> String {
+        format!("{error}; {}", error.hint().unwrap_or_default())
+    }
+
+    #[test]
+    fn every_default_is_valid() {
+        for spec in CONNECTORS {
+            parse(spec.name, spec.options, &[]).expect("defaults of connectors are valid");
+        }
+        for spec in FORMATS {
+            parse(spec.name, spec.options, &[]).expect("defaults of formats are valid");
+        }
+    }
+
+    #[test]
+    fn unknown_names_meet_the_nearest_one() {
+        let uris = ["a.csv".to_owned()];
+        let request = SourceRequest { connector: "file", arguments: &uris, ..Default::default() };
+        let expected = "connector \"file\" does not exist; Perhaps you meant \"files\".";
+        assert_eq!(text(&error_of(&request)), expected);
+        let request = SourceRequest { connector: "files", format: "paquet", ..request };
+        let expected = "format \"paquet\" does not exist; Perhaps you meant \"parquet\".";
+        assert_eq!(text(&error_of(&request)), expected);
+        let options = [("headers".to_owned(), "true".to_owned())];
+        let request = SourceRequest { format: "csv", format_options: &options, ..request };
+        let expected = "option \"headers\" does not exist for csv; Perhaps you meant \"header\".";
+        assert_eq!(text(&error_of(&request)), expected);
+        let kinds = ["NEXMRK".to_owned()];
+        let request =
+            SourceRequest { connector: "generator", arguments: &kinds, ..Default::default() };
+        let expected =
+            "connector \"generator NEXMRK\" does not exist; Perhaps you meant \"nexmark\".";
+        assert_eq!(text(&error_of(&request)), expected);
+    }
+
+    #[test]
+    fn what_cannot_be_done_is_said_at_once() {
+        let uris = ["s3://bucket/a.csv".to_owned()];
+        let request = SourceRequest { connector: "files", arguments: &uris, ..Default::default() };
+        assert_eq!(error_of(&request).to_string(), "scheme \"s3\" is not supported");
+        let endless = ["counter".to_owned()];
+        let request =
+            SourceRequest { connector: "generator", arguments: &endless, ..Default::default() };
+        assert_eq!(error_of(&request).kind(), Kind::User, "an endless source needs a rate");
+    }
+
+    #[test]
+    fn a_sink_refuses_columns_that_its_format_cannot_hold() {
+        let list = DataType::List(Arc::new(Field::new("item", DataType::Int64, true)));
+        let schema = Arc::new(Schema::new(vec![Field::new("l", list, true)]));
+        let folder = ["out".to_owned()];
+        let request = SinkRequest {
+            connector: "files",
+            arguments: &folder,
+            options: &[],
+            format: "csv",
+            format_options: &[],
+            schema,
+        };
+        let error = sink(&request).err().expect("CSV has no lists");
+        assert_eq!(error.kind(), Kind::Unsupported);
+        let generator = ["counter".to_owned()];
+        let request = SinkRequest { connector: "generator", arguments: &generator, ..request };
+        assert_eq!(
+            sink(&request).err().expect("nobody can write to a generator").to_string(),
+            "connector \"generator\" as a sink is not supported"
+        );
+    }
 }

@@ -38,17 +38,19 @@ pub trait Source: Debug + Send + Sync {
 
     /// Lists the splits that hold data behind their `known` offset, in the order to read them.
     ///
-    /// `known` holds every split with a committed offset. Call it once per poll, after the readers of
-    /// the former listing have ended: that two polls see the same state tells it that a file is complete.
+    /// `known` holds every split with a committed offset; `now_us` is the time in microseconds since 1970
+    /// in UTC, by which a source tells a finished file from one that is still being written. Call it once
+    /// per poll, after the readers of the former listing have ended.
     ///
     /// # Errors
     /// When nothing can be listed; a problem with one split is in the listing instead.
-    async fn splits(&self, known: &[(String, Offset)]) -> Result<Listing>;
+    async fn splits(&self, known: &[(String, Offset)], now_us: i64) -> Result<Listing>;
 
     /// Opens a split at `at`, or at its start.
     ///
     /// # Errors
-    /// When the split cannot be opened. A retry or the next listing decides what becomes of it.
+    /// When this split cannot be opened; it says nothing about the others. The next listing tells what
+    /// became of it.
     async fn open(&self, split: &Split, at: Option<Offset>) -> Result<Box<dyn Reader>>;
 
     /// Rows per second that the engine shall not exceed; `None` is as fast as it can.

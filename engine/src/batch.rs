@@ -182,7 +182,7 @@ impl RelationScan for SnapshotScan {
 fn projected(
     schema: &SchemaRef,
     projection: Option<&Vec<usize>>,
-) -> Result<SchemaRef, ArrowError> {
+) -> std::result::Result<SchemaRef, ArrowError> {
     match projection {
         None => Ok(Arc::clone(schema)),
         Some(columns) => Ok(Arc::new(schema.project(columns)?)),

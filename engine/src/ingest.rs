@@ -203,7 +203,7 @@ impl Worker {
     async fn pass(&mut self) -> Result<bool> {
         let known: Vec<(String, Offset)> =
             self.known.iter().map(|(s, o)| (s.clone(), Offset(o.offset.clone()))).collect();
-        let listing = self.source.splits(&known, self.shared.clock.now_us()).await?;
+        let listing = self.source.splits(&known).await?;
         self.status.set_problems(listing.problems);
         let mut gathered = Gathered::default();
         let mut moved = false;
@@ -356,6 +356,6 @@ pub(crate) fn open_source(object: &Object) -> Result<Arc<dyn Source>> {
         options,
         format,
         format_options,
-        declared: object.arrow_schema(),
+        declared: object.arrow_schema().filter(|schema| !schema.fields().is_empty()),
     })?)
 }

@@ -211,7 +211,7 @@ impl Core {
         group.answers.push(answer);
     }
 
-    fn undo(&mut self, staged: &[(u32, DeltaBatch)]) {
+    pub(crate) fn undo(&mut self, staged: &[(u32, DeltaBatch)]) {
         for (id, delta) in staged.iter().rev() {
             if let Some(relation) = self.relations.get_mut(id) {
                 relation

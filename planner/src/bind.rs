@@ -21,7 +21,7 @@ use datafusion::logical_expr::planner::{
 use datafusion::logical_expr::{
     AggregateUDF, Expr, HigherOrderUDF, LogicalPlan, ScalarUDF, TableSource, WindowUDF, cast,
 };
-use datafusion::sql::planner::SqlToRel;
+use datafusion::sql::planner::{PlannerContext, SqlToRel};
 use datafusion::sql::sqlparser::ast;
 use levada_catalog::{Catalog, Detail, Object, ObjectId};
 
@@ -78,8 +78,26 @@ impl<'a> Binder<'a> {
     /// # Errors
     /// Unknown names, wrong types, unsupported constructs.
     pub fn statement(&self, statement: ast::Statement) -> Result<Bound> {
+        self.statement_with(statement, &[])
+    }
+
+    /// As [`Self::statement`], with the types of parameters `$1`, `$2`, ... where they are known.
+    ///
+    /// # Errors
+    /// Unknown names, wrong types, unsupported constructs.
+    pub fn statement_with(
+        &self,
+        statement: ast::Statement,
+        parameters: &[Option<DataType>],
+    ) -> Result<Bound> {
         self.used.borrow_mut().clear();
-        let plan = SqlToRel::new(self).sql_statement_to_plan(statement)?;
+        let known = parameters.iter().map(|t| {
+            t.as_ref().map(|t| Arc::new(arrow::datatypes::Field::new("", t.clone(), true)))
+        });
+        let mut context =
+            PlannerContext::new().with_prepare_param_data_types(known.collect::<Vec<_>>());
+        let plan =
+            SqlToRel::new(self).sql_statement_to_plan_with_context(statement, &mut context)?;
         let mut depends_on = self.used.borrow().clone();
         depends_on.sort_unstable();
         depends_on.dedup();
@@ -121,7 +139,8 @@ impl<'a> Binder<'a> {
             }
             Detail::Table { .. } | Detail::Source { .. } | Detail::MaterializedView { .. } => {
                 let table = relation_table(self.catalog, object).expect("the kind is stored");
-                Ok(provider_as_source(Arc::new(table)))
+                let defaults = self.defaults(object)?;
+                Ok(provider_as_source(Arc::new(table.with_defaults(defaults))))
             }
             Detail::Schema { .. } | Detail::Pipeline { .. } | Detail::Sink { .. } => {
                 Err(Error::Catalog(levada_catalog::Error::WrongKind {
@@ -136,6 +155,19 @@ impl<'a> Binder<'a> {
     fn system_table(&self, schema: Option<&str>, table: &str) -> Option<Arc<RelationTable>> {
         let schema = schema.unwrap_or("pg_catalog");
         self.system.get(&(schema.to_owned(), table.to_owned())).map(Arc::clone)
+    }
+
+    /// The default expressions of a table's columns.
+    fn defaults(&self, object: &Object) -> Result<HashMap<String, Expr>> {
+        let mut defaults = HashMap::new();
+        for column in object.columns().unwrap_or_default() {
+            let Some(text) = &column.default else { continue };
+            let expr = crate::parse::expression(text)?;
+            let schema = datafusion::common::DFSchema::empty();
+            let expr = SqlToRel::new(self).sql_to_expr(expr, &schema, &mut PlannerContext::new())?;
+            defaults.insert(column.name.clone(), cast(expr, column.data_type.clone()));
+        }
+        Ok(defaults)
     }
 
     fn expand(&self, view: &Object, query: &str, search_path: &[String]) -> Result<LogicalPlan> {

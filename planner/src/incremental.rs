@@ -14,6 +14,8 @@ mod relation;
 mod union;
 mod values;
 
+pub use self::recompute::break_ties;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 

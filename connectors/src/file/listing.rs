@@ -4,12 +4,14 @@
 //! Wildcards match no leading dot, so that files being written under a hidden name are not seen, and
 //! nothing below `_levada`, where sinks keep their manifests.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
+use std::{fs, io};
 
 use glob::{MatchOptions, glob_with};
 
 use crate::error::{Error, Result};
+use crate::file::position::Etag;
 use crate::source::Problem;
 
 /// A checked pattern.
@@ -53,15 +55,23 @@ pub(crate) fn path_of(uri: &str) -> Result<&str> {
     Ok(path)
 }
 
-/// The regular files that `patterns` match, sorted by path, and the folders that cannot be read.
-pub(crate) fn list(patterns: &[FilePattern]) -> Result<(Vec<String>, Vec<Problem>)> {
+/// What patterns match.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    /// Regular files by path, as they are at this moment.
+    pub(crate) files: BTreeMap<String, Etag>,
+    /// Folders and files that cannot be looked at.
+    pub(crate) problems: Vec<Problem>,
+}
+
+/// The regular files that `patterns` match.
+pub(crate) fn list(patterns: &[FilePattern]) -> Result<Found> {
     let options = MatchOptions {
         case_sensitive: true,
         require_literal_separator: true,
         require_literal_leading_dot: true,
     };
-    let mut found = BTreeSet::new();
-    let mut problems = Vec::new();
+    let mut found = Found::default();
     for FilePattern { given, pattern } in patterns {
         let folder = Path::new(pattern);
         let inside = folder.is_dir().then(|| folder.join("*").to_string_lossy().into_owned());
@@ -69,27 +79,34 @@ pub(crate) fn list(patterns: &[FilePattern]) -> Result<(Vec<String>, Vec<Problem
             .map_err(|e| Error::Pattern { pattern: given.clone(), message: e.msg })?;
         for entry in matches {
             match entry {
-                Ok(path) if is_data(&path) => match path.into_os_string().into_string() {
-                    Ok(path) => {
-                        found.insert(path);
-                    }
-                    Err(name) => problems.push(Problem {
-                        split: name.to_string_lossy().into_owned(),
-                        message: "file name is not valid UTF-8".to_owned(),
-                    }),
-                },
-                Ok(_) => {}
-                Err(e) => problems.push(Problem {
-                    split: e.path().to_string_lossy().into_owned(),
-                    message: format!("could not list the folder: {}", e.error()),
-                }),
+                Ok(path) => found.look(path),
+                Err(e) => found.problem(e.path(), format!("could not list it: {}", e.error())),
             }
         }
     }
-    Ok((found.into_iter().collect(), problems))
+    Ok(found)
 }
 
-fn is_data(path: &PathBuf) -> bool {
-    let own = path.components().any(|c| c == Component::Normal("_levada".as_ref()));
-    !own && path.is_file()
+impl Found {
+    fn look(&mut self, path: PathBuf) {
+        if path.components().any(|c| c == Component::Normal("_levada".as_ref())) {
+            return;
+        }
+        match (fs::metadata(&path), path.to_str()) {
+            (Ok(metadata), Some(name)) if metadata.is_file() => {
+                self.files.insert(name.to_owned(), Etag::of(&metadata));
+            }
+            (Ok(metadata), None) if metadata.is_file() => {
+                self.problem(&path, "file name is not valid UTF-8".to_owned());
+            }
+            (Err(e), _) if e.kind() != io::ErrorKind::NotFound => {
+                self.problem(&path, format!("could not read its metadata: {e}"));
+            }
+            _ => {}
+        }
+    }
+
+    fn problem(&mut self, path: &Path, message: String) {
+        self.problems.push(Problem { split: path.to_string_lossy().into_owned(), message });
+    }
 }

@@ -197,7 +197,11 @@ impl Reader for ParquetReader {
 }
 
 /// The roots to read, and for each wanted column its place among them.
-fn project(wanted: &Schema, file: &Schema, path: &str) -> Result<(Vec<usize>, Vec<usize>)> {
+pub(crate) fn project(
+    wanted: &Schema,
+    file: &Schema,
+    path: &str,
+) -> Result<(Vec<usize>, Vec<usize>)> {
     let mut roots = Vec::with_capacity(wanted.fields().len());
     for field in wanted.fields() {
         let names = file.fields().iter().map(|f| f.name().as_str());

@@ -57,6 +57,11 @@ impl Folder {
         Ok(names)
     }
 
+    /// Whether the file `name` exists.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.path.join(name).exists()
+    }
+
     /// The whole file `name`.
     pub(crate) fn read(&self, name: &str) -> Result<Vec<u8>> {
         let path = self.path.join(name);

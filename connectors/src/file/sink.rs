@@ -190,7 +190,7 @@ impl Sink for FileSink {
         }
         self.folder.create()?;
         let name = self.part(epoch, 0);
-        if self.folder.names()?.contains(&name) {
+        if self.folder.has(&name) {
             return Ok(());
         }
         let mut encoder = self.start(&name)?;

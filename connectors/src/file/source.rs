@@ -4,19 +4,22 @@
 //!
 //! | file | then |
 //! |---|---|
-//! | new | ready, unless it is a Parquet file without its end |
+//! | new | ready, unless it lacks a declared column or is a Parquet file without its end |
 //! | as it was, and read to its end | nothing |
-//! | as it was, with a last line without newline | ready and complete |
+//! | as it was, with a last line without newline | ready and complete once it has settled |
 //! | longer, same inode | ready if the bytes before the position end as they did |
 //! | touched, replaced or cut behind the position | ready if the bytes before the position are the same |
 //! | shorter than the position, other bytes, gone | a problem |
 //! | failed before anything was read, and changed since | ready from the start |
 //!
+//! A text file has **settled** when it was not modified for a second; only then is a last line without
+//! newline a record. A file from the future has settled when two listings find it the same.
+//!
 //! A listing alone is never trusted: `open` compares again.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::fs::File;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use async_trait::async_trait;
@@ -24,19 +27,23 @@ use serde_json::Value;
 
 use crate::error::{Error, Result};
 use crate::file::listing::{FilePattern, list};
-use crate::file::parquet::{ParquetReader, columns, footer_checksum, metadata};
-use crate::file::position::{Etag, Position, State, checksum, read_range};
+use crate::file::parquet::{ParquetReader, columns, footer_checksum, metadata, project};
+use crate::file::position::{Etag, Position, State, TAIL_BYTES, checksum, read_range};
 use crate::file::text::{TextReader, continues};
 use crate::format::csv::infer::Inference;
 use crate::format::csv::{CsvDecoder, Dialect, bom};
 use crate::format::json::{self, JsonDecoder};
 use crate::format::{BlockDecoder, Format, RECORD_BYTES_MAX};
-use crate::source::{Listing, Offset, Problem, Reader, Source, Split, TableShape};
+use crate::source::{Budget, Chunk, Listing, Offset, Problem, Reader, Source, Split, TableShape};
 
+/// Bytes in which the header of a CSV file is looked for first.
+const HEAD_BYTES: u64 = 16 << 10;
 /// Records of the first file that inference looks at, and of each further one.
 const SAMPLE_RECORDS: [usize; 2] = [20_000, 1_000];
 /// Files that inference looks at.
 const SAMPLE_FILES: usize = 32;
+/// How long a file must be left alone before its last line is taken without newline.
+const SETTLED_NS: i64 = 1_000_000_000;
 
 /// A set of files of one format.
 #[derive(Debug)]
@@ -89,7 +96,7 @@ impl FileSource {
         Ok(schema)
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Seen> {
+    fn lock(&self) -> MutexGuard<'_, Seen> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -99,7 +106,7 @@ impl FileSource {
     }
 
     fn infer(&self) -> Result<Schema> {
-        let (paths, _) = list(&self.patterns)?;
+        let paths: Vec<String> = list(&self.patterns)?.files.into_keys().collect();
         let Some(first) = paths.first() else {
             return Err(Error::NoFilesMatch { pattern: self.pattern() });
         };
@@ -136,22 +143,28 @@ impl FileSource {
     }
 
     /// What is to be done with a file that is `etag` and was committed at `known`.
-    fn judge(&self, path: &str, etag: Etag, known: Option<&Offset>) -> Result<Verdict> {
-        let Some(offset) = known else { return self.judge_new(path, etag) };
+    fn judge(
+        &self,
+        path: &str,
+        etag: Etag,
+        known: Option<&Offset>,
+        now_us: i64,
+    ) -> Result<Verdict> {
+        let Some(offset) = known else { return self.judge_new(path, etag, now_us) };
         let position = Position::decode(path, offset)?;
-        let untouched = position.at == 0 && position.state != State::Reading;
+        let more = self.is_text() && position.at < etag.size;
         if position.etag == etag {
             return Ok(match position.state {
                 State::Failed => Verdict::Problem("could not be read".to_owned()),
-                State::AtEnd if self.is_text() && position.at < etag.size => {
+                State::Reading => Verdict::Ready { complete: settled(etag, now_us, false) },
+                State::AtEnd if more && settled(etag, now_us, true) => {
                     Verdict::Ready { complete: true }
                 }
                 State::AtEnd => Verdict::Nothing,
-                State::Reading => Verdict::Ready { complete: false },
             });
         }
-        if untouched {
-            return self.judge_new(path, etag);
+        if position.at == 0 && position.state != State::Reading {
+            return self.judge_new(path, etag, now_us);
         }
         let verified = self.lock().etags.get(path) == Some(&etag);
         if !verified && !self.is_same(path, etag, &position)? {
@@ -159,29 +172,42 @@ impl FileSource {
             let what = if shorter { "shrank" } else { "was changed in place" };
             return Ok(Verdict::Problem(format!("file {what} after it was read")));
         }
-        Ok(match (&self.format, position.state) {
-            (_, State::Failed) => Verdict::Problem("could not be read".to_owned()),
-            (Format::Parquet, State::AtEnd) => Verdict::Nothing,
-            (Format::Parquet, State::Reading) => Verdict::Ready { complete: false },
-            _ if position.at < etag.size => Verdict::Ready { complete: verified },
-            _ => Verdict::Nothing,
+        Ok(match position.state {
+            State::Failed => Verdict::Problem("could not be read".to_owned()),
+            State::Reading => Verdict::Ready { complete: settled(etag, now_us, verified) },
+            State::AtEnd if more => Verdict::Ready { complete: settled(etag, now_us, verified) },
+            State::AtEnd => Verdict::Nothing,
         })
     }
 
-    fn judge_new(&self, path: &str, etag: Etag) -> Result<Verdict> {
-        if self.is_text() {
-            return Ok(Verdict::Ready { complete: false });
+    fn judge_new(&self, path: &str, etag: Etag, now_us: i64) -> Result<Verdict> {
+        let schema = self.declared.clone().or_else(|| self.lock().schema.clone());
+        let complete = settled(etag, now_us, false);
+        let mut start = Position { etag, ..Position::default() };
+        match (&self.format, schema) {
+            (Format::Csv(dialect), Some(schema)) if dialect.header => {
+                let file = open(path)?;
+                csv_decoder(&file, path, dialect, &schema, &mut start, complete)?;
+            }
+            (Format::Parquet, schema) => {
+                let file = open(path)?;
+                if footer_checksum(&file, path, etag.size)?.is_none() {
+                    let message = "file is not a complete Parquet file".to_owned();
+                    return Ok(Verdict::Problem(message));
+                }
+                let metadata = metadata(&file, path)?;
+                if let Some(schema) = schema {
+                    project(&schema, metadata.schema(), path)?;
+                }
+            }
+            _ => {}
         }
-        let file = File::open(path).map_err(|e| Error::io("open", path, e))?;
-        Ok(match footer_checksum(&file, path, etag.size)? {
-            Some(_) => Verdict::Ready { complete: true },
-            None => Verdict::Problem("file is not a complete Parquet file".to_owned()),
-        })
+        Ok(Verdict::Ready { complete })
     }
 
     /// Whether the part of a changed file that was read is as it was.
     fn is_same(&self, path: &str, etag: Etag, position: &Position) -> Result<bool> {
-        let file = File::open(path).map_err(|e| Error::io("open", path, e))?;
+        let file = open(path)?;
         if !self.is_text() {
             return Ok(footer_checksum(&file, path, etag.size)? == Some(position.content));
         }
@@ -225,7 +251,7 @@ impl FileSource {
 #[async_trait]
 impl Source for FileSource {
     async fn check(&self) -> Result<()> {
-        if self.declared.is_none() && list(&self.patterns)?.0.is_empty() {
+        if self.declared.is_none() && list(&self.patterns)?.files.is_empty() {
             return Err(Error::NoFilesMatch { pattern: self.pattern() });
         }
         Ok(())
@@ -235,32 +261,27 @@ impl Source for FileSource {
         Ok(TableShape { schema: self.schema()? })
     }
 
-    async fn splits(&self, known: &[(String, Offset)]) -> Result<Listing> {
-        let (paths, problems) = list(&self.patterns)?;
+    async fn splits(&self, known: &[(String, Offset)], now_us: i64) -> Result<Listing> {
+        let found = list(&self.patterns)?;
         let mut gone: BTreeMap<&str, &Offset> =
             known.iter().map(|(split, offset)| (split.as_str(), offset)).collect();
-        let mut listing = Listing { ready: Vec::new(), problems };
+        let mut listing = Listing { ready: Vec::new(), problems: found.problems };
         let mut etags = BTreeMap::new();
-        for path in paths {
-            let known = gone.remove(path.as_str());
-            let judged = fs::metadata(&path)
-                .map_err(|e| Error::io("read the metadata of", path.as_str(), e))
-                .map(|metadata| Etag::of(&metadata))
-                .and_then(|etag| Ok((etag, self.judge(&path, etag, known)?)));
-            match judged {
-                Ok((_, Verdict::Problem(message))) => {
+        for (path, etag) in found.files {
+            let verdict = self
+                .judge(&path, etag, gone.remove(path.as_str()), now_us)
+                .unwrap_or_else(|e| Verdict::Problem(e.to_string()));
+            match verdict {
+                Verdict::Problem(message) => {
                     listing.problems.push(Problem { split: path, message });
+                    continue;
                 }
-                Ok((etag, verdict)) => {
-                    etags.insert(path.clone(), etag);
-                    if let Verdict::Ready { complete } = verdict {
-                        listing.ready.push(Split { name: path, complete });
-                    }
+                Verdict::Ready { complete } => {
+                    listing.ready.push(Split { name: path.clone(), complete });
                 }
-                Err(e) => {
-                    listing.problems.push(Problem { split: path, message: e.to_string() });
-                }
+                Verdict::Nothing => {}
             }
+            etags.insert(path, etag);
         }
         for split in gone.keys() {
             let message = "file vanished after it was read".to_owned();
@@ -272,7 +293,7 @@ impl Source for FileSource {
 
     async fn open(&self, split: &Split, at: Option<Offset>) -> Result<Box<dyn Reader>> {
         let path = split.name.as_str();
-        let file = File::open(path).map_err(|e| Error::io("open", path, e))?;
+        let file = open(path)?;
         let metadata = file.metadata().map_err(|e| Error::io("read the metadata of", path, e))?;
         let etag = Etag::of(&metadata);
         let start = at.map(|at| Position::decode(path, &at)).transpose()?.unwrap_or_default();
@@ -298,6 +319,16 @@ impl Source for FileSource {
     }
 }
 
+fn open(path: &str) -> Result<File> {
+    File::open(path).map_err(|e| Error::io("open", path, e))
+}
+
+/// Whether nobody writes to a file any more; `again` says that an earlier listing found it the same.
+fn settled(etag: Etag, now_us: i64, again: bool) -> bool {
+    let age_ns = now_us.saturating_mul(1_000).saturating_sub(etag.modified_ns);
+    if age_ns < 0 { again } else { age_ns >= SETTLED_NS }
+}
+
 /// A file whose header is not finished yet: it holds nothing.
 struct NoHeader {
     position: Position,
@@ -305,10 +336,10 @@ struct NoHeader {
 
 #[async_trait]
 impl Reader for NoHeader {
-    async fn next(&mut self, _: crate::source::Budget) -> Result<crate::source::Chunk> {
+    async fn next(&mut self, _: Budget) -> Result<Chunk> {
         self.position.state = State::AtEnd;
         let after = self.position.offset();
-        Ok(crate::source::Chunk { rows: None, after, rejects: Vec::new(), end: true })
+        Ok(Chunk { rows: None, after, rejects: Vec::new(), end: true })
     }
 }
 
@@ -321,16 +352,21 @@ fn csv_decoder(
     position: &mut Position,
     complete: bool,
 ) -> Result<Option<CsvDecoder>> {
-    let length = position.etag.size.min(RECORD_BYTES_MAX as u64);
-    let head = read_range(file, path, 0, length)?;
+    let size = position.etag.size;
+    let mut head = read_range(file, path, 0, size.min(HEAD_BYTES))?;
     if !dialect.header {
         if position.at == 0 {
             skip(position, &head, bom(&head), 0);
         }
         return CsvDecoder::new(dialect, schema, None, path).map(Some);
     }
-    let whole = complete && length == position.etag.size;
-    let Some((names, header)) = dialect.names(&head, whole) else { return Ok(None) };
+    let whole = |head: &[u8]| complete && head.len() as u64 == size;
+    let mut found = dialect.names(&head, whole(&head));
+    if found.is_none() && size > HEAD_BYTES {
+        head = read_range(file, path, 0, size.min(RECORD_BYTES_MAX as u64))?;
+        found = dialect.names(&head, whole(&head));
+    }
+    let Some((names, header)) = found else { return Ok(None) };
     if position.at == 0 {
         skip(position, &head, header.bytes, header.lines);
     }
@@ -343,8 +379,8 @@ fn skip(position: &mut Position, head: &[u8], bytes: usize, lines: u64) {
     position.at = bytes as u64;
     position.lines = lines;
     position.content = crc32c::crc32c(consumed);
-    let tail = consumed.len().saturating_sub(crate::file::position::TAIL_BYTES as usize);
-    position.tail = crc32c::crc32c(&consumed[tail..]);
+    let keep = usize::try_from(TAIL_BYTES).expect("the tail is short");
+    position.tail = crc32c::crc32c(&consumed[bytes.saturating_sub(keep)..]);
 }
 
 /// The columns of all files by name, from the footers.
@@ -352,7 +388,7 @@ fn infer_parquet(paths: &[String]) -> Result<Schema> {
     let step = paths.len().div_ceil(SAMPLE_FILES);
     let mut fields: Vec<Field> = Vec::new();
     for path in paths.iter().step_by(step) {
-        let file = File::open(path).map_err(|e| Error::io("open", path.as_str(), e))?;
+        let file = open(path)?;
         for field in columns(&metadata(&file, path)?).fields() {
             if !fields.iter().any(|f| f.name() == field.name()) {
                 fields.push(field.as_ref().clone().with_nullable(true));
@@ -364,7 +400,7 @@ fn infer_parquet(paths: &[String]) -> Result<Schema> {
 
 /// The first bytes of a file, and whether they are all.
 fn head(path: &str, bytes: usize) -> Result<(Vec<u8>, bool)> {
-    let file = File::open(path).map_err(|e| Error::io("open", path, e))?;
+    let file = open(path)?;
     let size = file.metadata().map_err(|e| Error::io("read the metadata of", path, e))?.len();
     let length = size.min(bytes as u64);
     Ok((read_range(&file, path, 0, length)?, length == size))

@@ -117,7 +117,8 @@ impl TextReader {
                     return Ok(self.chunk(decoded.rows, decoded.rejects, end));
                 }
             }
-            if !self.fill(block)? {
+            // An unfinished record is scanned again: reading as much as it has keeps that linear.
+            if !self.fill(block.max(self.buffer.len() - self.used))? {
                 return Ok(self.chunk(None, Vec::new(), true));
             }
         }

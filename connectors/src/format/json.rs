@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use arrow::compute::kernels::cast_utils::{Parser, string_to_datetime};
+use arrow::datatypes::{DataType, Date32Type, Field, Schema, SchemaRef, TimeUnit};
+use arrow::error::ArrowError;
 use arrow::json::ReaderBuilder;
 use arrow::json::reader::infer_json_schema_from_iterator;
 use serde_json::Value;
@@ -18,9 +20,8 @@ use crate::format::csv::column::zone_of;
 use crate::format::shape::normal_schema;
 use crate::format::{BlockDecoder, Decoded, Place, RECORD_BYTES_MAX};
 use crate::source::Reject;
-use arrow::compute::kernels::cast_utils::{Parser, string_to_datetime};
-use arrow::datatypes::Date32Type;
-use arrow::error::ArrowError;
+
+const NO_OBJECT: &str = "expected one JSON object on the line";
 
 /// Decodes the blocks of one file of JSON lines.
 #[derive(Debug)]
@@ -74,14 +75,17 @@ impl JsonDecoder {
     /// Decodes `lines`, halving them while they fail.
     fn run(&self, block: &[u8], lines: &[Line], place: &Place<'_>, out: &mut Out) -> Result<()> {
         let (Some(first), Some(last)) = (lines.first(), lines.last()) else { return Ok(()) };
-        let fault = match self.rows(&block[first.start..last.end], lines.len()) {
-            Ok(rows) if rows.num_rows() == lines.len() => {
-                out.batches.push(rows);
-                return Ok(());
+        let mut fault = NO_OBJECT.to_owned();
+        if lines.iter().all(|line| is_object(&block[line.start..line.end])) {
+            match self.rows(&block[first.start..last.end], lines.len()) {
+                Ok(rows) if rows.num_rows() == lines.len() => {
+                    out.batches.push(rows);
+                    return Ok(());
+                }
+                Ok(_) => {}
+                Err(e) => fault = e.to_string(),
             }
-            Ok(_) => "expected one JSON object on the line".to_owned(),
-            Err(e) => e.to_string(),
-        };
+        }
         if lines.len() == 1 {
             let raw = block[first.start..first.end].trim_ascii();
             let (sqlstate, error) = describe(raw, &fault);
@@ -130,8 +134,14 @@ fn describe(raw: &[u8], fault: &str) -> (&'static str, String) {
             let said = fault.strip_prefix("Json error: ").unwrap_or(fault);
             ("22P02", said.replace('\n', " "))
         }
-        Ok(_) => ("22P02", "expected one JSON object on the line".to_owned()),
+        Ok(_) => ("22P02", NO_OBJECT.to_owned()),
     }
+}
+
+/// Whether a line looks like one object.
+fn is_object(line: &[u8]) -> bool {
+    let line = line.trim_ascii();
+    line.starts_with(b"{") && line.ends_with(b"}")
 }
 
 /// The columns of some objects; text of which all values are dates or timestamps becomes that.

@@ -17,8 +17,10 @@ mod person;
 
 use std::sync::Arc;
 
-use arrow::array::TimestampMicrosecondArray;
-use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringViewArray, StringViewBuilder};
+use arrow::array::{
+    ArrayRef, Int64Array, RecordBatch, StringViewArray, StringViewBuilder,
+    TimestampMicrosecondArray,
+};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 
 use crate::error::{Error, Result};

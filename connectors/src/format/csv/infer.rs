@@ -5,14 +5,14 @@
 //! without any value is text. What would lose something stays text: numbers with leading zeros such as
 //! postal codes, and integers beyond bigint.
 
-use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
+use arrow::array::timezone::Tz;
+use arrow::compute::kernels::cast_utils::{Parser, string_to_datetime};
+use arrow::datatypes::{DataType, Date32Type, Field, Schema, TimeUnit};
 
+use crate::error::Result;
 use crate::format::csv::column::{Cells, zone_of};
 use crate::format::csv::scan::{Bounds, Scan};
 use crate::format::csv::{Dialect, bom};
-use arrow::array::timezone::Tz;
-use arrow::compute::kernels::cast_utils::{Parser, string_to_datetime};
-use arrow::datatypes::Date32Type;
 
 /// What a column may be.
 #[derive(Clone, Copy, Debug)]
@@ -35,7 +35,7 @@ pub(crate) struct Inference {
 
 impl Inference {
     /// Nothing seen.
-    pub(crate) fn new() -> crate::error::Result<Self> {
+    pub(crate) fn new() -> Result<Self> {
         Ok(Self { names: Vec::new(), columns: Vec::new(), zone: zone_of(None)? })
     }
 

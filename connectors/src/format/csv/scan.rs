@@ -195,7 +195,7 @@ fn quoted(block: &[u8], start: usize, marks: Marks, last: bool, lines: &mut u64)
             if at + 1 == block.len() && !last {
                 break;
             }
-            return (shape(start, at, form), behind(block, at + 1, marks, lines));
+            return (shape(start, at, form), behind(block, at + 1, marks, last, lines));
         } else {
             *lines += u64::from(*byte == b'\n');
             at += 1;
@@ -206,10 +206,11 @@ fn quoted(block: &[u8], start: usize, marks: Marks, last: bool, lines: &mut u64)
 }
 
 /// What follows the closing quote before `at`.
-fn behind(block: &[u8], at: usize, marks: Marks, lines: &mut u64) -> After {
+fn behind(block: &[u8], at: usize, marks: Marks, last: bool, lines: &mut u64) -> After {
     match block.get(at) {
         None => After::Record(block.len()),
         Some(b) if *b == marks.delimiter => After::Cell(at + 1),
+        Some(b'\r') if at + 1 == block.len() && last => After::Record(block.len()),
         Some(b'\r') if at + 1 == block.len() => After::Nothing,
         _ => match newline_at(block, at) {
             Some(end) => {
