@@ -159,8 +159,7 @@ impl Embedded {
             return Err(Failure { message: "no rows".to_owned(), ..Failure::default() });
         };
         let schema = SchemaRef::clone(&rows.schema);
-        let batches =
-            rows.stream.try_collect().await.map_err(|e| failure(Error::from(e), sql))?;
+        let batches = rows.stream.try_collect().await.map_err(|e| failure(Error::from(e), sql))?;
         Ok((schema, batches))
     }
 
