@@ -249,7 +249,8 @@ pub(crate) fn folder_of(name: &str, id: u32) -> String {
         .map(|c| if c.is_ascii_alphanumeric() || c == '_' || c == '.' { c } else { '-' })
         .take(80)
         .collect();
-    format!("data/{plain}-{id}")
+    let schema = if plain.contains('.') { "" } else { "public." };
+    format!("data/{schema}{plain}-{id}")
 }
 
 fn run_of(run: &StateRun) -> Run {
