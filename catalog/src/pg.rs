@@ -42,6 +42,8 @@ mod relation;
 mod role;
 mod setting;
 mod table;
+#[cfg(test)]
+mod tests;
 mod types;
 
 use arrow::array::RecordBatch;

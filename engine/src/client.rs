@@ -8,10 +8,36 @@
 //! execute(prepared, values) -> Rows | Done(tag) | CopyIn | CopyOut | Empty
 //! ```
 
-use arrow::array::RecordBatch;
+mod copy;
+mod data;
+mod definition;
+mod drop;
+mod explain;
+mod lineage;
+mod pipeline;
+mod place;
+mod query;
+mod setting;
+mod show;
+mod transaction;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::scalar::ScalarValue;
+use levada_planner::parse;
+use levada_planner::statement::{Discard, Parsed, Statement};
+use levada_storage::epoch::Epoch;
+
+use crate::database::Inner;
+use crate::error::{Error, Result};
+
+use self::setting::Settings;
+use self::transaction::Open;
+
+pub use self::copy::{CopyFormat, CopyIn, CopyOptions, CopyOut};
 
 /// Who connects.
 #[derive(Clone, Debug)]
@@ -68,51 +94,6 @@ pub enum RowsTag {
     Fixed(&'static str),
 }
 
-/// Format and options of a `COPY`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CopyOptions {
-    /// `text`, `csv` or `binary`.
-    pub format: CopyFormat,
-    /// Column delimiter.
-    pub delimiter: char,
-    /// The string that stands for NULL.
-    pub null: String,
-    /// Whether the first line holds column names.
-    pub header: bool,
-    /// Quote character (csv).
-    pub quote: char,
-    /// Escape character (csv).
-    pub escape: char,
-}
-
-/// The data format of a `COPY`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CopyFormat {
-    /// PostgreSQL's text format.
-    Text,
-    /// Comma separated values.
-    Csv,
-    /// PostgreSQL's binary format.
-    Binary,
-}
-
-/// A `COPY ... TO STDOUT` in progress.
-pub struct CopyOut {
-    /// The rows to encode.
-    pub rows: Rows,
-    /// How to encode them.
-    pub options: CopyOptions,
-}
-
-/// A `COPY ... FROM STDIN` in progress. Decoded rows are pushed in; nothing is visible until `finish`.
-pub struct CopyIn {
-    /// The columns to send, in order.
-    pub schema: SchemaRef,
-    /// How the data is encoded.
-    pub options: CopyOptions,
-    batches: Vec<RecordBatch>,
-}
-
 /// A message beside the result (`NOTICE`, `WARNING`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
@@ -144,36 +125,47 @@ pub enum TransactionStatus {
 pub struct Prepared {
     /// The statement's own text.
     pub text: String,
+    parsed: Arc<Parsed>,
+    /// The string it was part of: positions count from its start.
+    whole: Arc<str>,
+}
+
+/// An open database. Cheap to clone; dropping the last clone and session without [`Database::close`] is
+/// like a crash: nothing acknowledged is lost, the next open replays the log.
+#[derive(Clone)]
+pub struct Database {
+    inner: Arc<Inner>,
 }
 
 /// A client's session. See the module.
 pub struct Session {
-    context: datafusion::prelude::SessionContext,
+    inner: Arc<Inner>,
     options: SessionOptions,
+    settings: Settings,
     notices: Vec<Notice>,
+    open: Option<Open>,
+    prepared: BTreeMap<String, (Prepared, Vec<Option<DataType>>)>,
 }
-
-/// An open database. Cheap to clone.
-#[derive(Clone)]
-pub struct Database {}
 
 impl Database {
     /// Opens (or creates) the database at a path or URL.
     ///
     /// # Errors
     /// When the directory is in use, unreadable, of a newer format or not ours.
-    pub async fn open(url: &str) -> crate::error::Result<Self> {
-        let _ = url;
-        Ok(Self {})
+    pub async fn open(url: &str) -> Result<Self> {
+        Ok(Self { inner: Inner::open(url).await? })
     }
 
     /// Starts a session.
     #[must_use]
     pub fn connect(&self, options: SessionOptions) -> Session {
         Session {
-            context: datafusion::prelude::SessionContext::new(),
+            inner: Arc::clone(&self.inner),
+            settings: Settings::new(&options),
             options,
             notices: Vec::new(),
+            open: None,
+            prepared: BTreeMap::new(),
         }
     }
 
@@ -181,8 +173,20 @@ impl Database {
     ///
     /// # Errors
     /// When the checkpoint cannot be written; everything acknowledged is durable all the same.
-    pub async fn close(&self) -> crate::error::Result<()> {
-        Ok(())
+    pub async fn close(&self) -> Result<()> {
+        self.inner.close().await
+    }
+
+    /// The newest epoch that readers see.
+    #[must_use]
+    pub fn epoch(&self) -> Epoch {
+        self.inner.shared.snapshot().epoch
+    }
+}
+
+impl Default for SessionOptions {
+    fn default() -> Self {
+        Self { user: "admin".to_owned(), database: "main".to_owned(), settings: Vec::new(), pid: 0 }
     }
 }
 
@@ -191,8 +195,14 @@ impl Session {
     ///
     /// # Errors
     /// A syntax error with its position in `text`.
-    pub fn parse(&self, text: &str) -> crate::error::Result<Vec<Prepared>> {
-        Ok(vec![Prepared { text: text.to_owned() }])
+    pub fn parse(&self, text: &str) -> Result<Vec<Prepared>> {
+        let whole: Arc<str> = text.into();
+        let prepared = |parsed: Parsed| Prepared {
+            text: parsed.text.clone(),
+            parsed: Arc::new(parsed),
+            whole: Arc::clone(&whole),
+        };
+        Ok(parse::parse(text)?.into_iter().map(prepared).collect())
     }
 
     /// Parameter types and output columns; `given` are the types the client declared.
@@ -203,13 +213,10 @@ impl Session {
         &mut self,
         statement: &Prepared,
         given: &[Option<DataType>],
-    ) -> crate::error::Result<Description> {
-        let _ = given;
-        let plan = self.context.state().create_logical_plan(&statement.text).await?;
-        Ok(Description {
-            parameters: vec![],
-            fields: Some(std::sync::Arc::new(plan.schema().as_arrow().clone())),
-        })
+    ) -> Result<Description> {
+        self.refuse_if_failed(&statement.parsed.statement)?;
+        let described = self.describe_statement(&statement.parsed, given).await;
+        described.map_err(|error| place::locate(error, statement))
     }
 
     /// Runs a statement with parameter values.
@@ -220,28 +227,68 @@ impl Session {
         &mut self,
         statement: &Prepared,
         values: Vec<ScalarValue>,
-    ) -> crate::error::Result<Outcome> {
-        let _ = values;
-        let stream = self.context.sql(&statement.text).await?.execute_stream().await?;
-        Ok(Outcome::Rows(Rows { schema: stream.schema(), stream, tag: RowsTag::Counted("SELECT") }))
+    ) -> Result<Outcome> {
+        let result = self.run(&statement.parsed, values).await;
+        if result.is_err() {
+            self.fail();
+        }
+        result.map_err(|error| place::locate(error, statement))
     }
 
-    /// Makes the following statements one implicit transaction until [`Self::end_implicit`]; used for a
-    /// simple query of several statements. No effect inside a transaction block.
-    pub fn begin_implicit(&mut self) {}
-
-    /// Commits the implicit transaction, or rolls it back when a statement failed.
+    /// Parses and runs a string of statements and returns the outcome of the last one.
     ///
     /// # Errors
-    /// When the commit is refused.
-    pub async fn end_implicit(&mut self) -> crate::error::Result<()> {
-        Ok(())
+    /// The first error; statements before it have been run.
+    pub async fn run_script(&mut self, text: &str) -> Result<Outcome> {
+        let mut last = Outcome::Empty;
+        for statement in self.parse(text)? {
+            last = self.execute(&statement, Vec::new()).await?;
+        }
+        Ok(last)
+    }
+
+    async fn run(&mut self, parsed: &Parsed, values: Vec<ScalarValue>) -> Result<Outcome> {
+        self.refuse_if_failed(&parsed.statement)?;
+        match &parsed.statement {
+            Statement::Sql(statement) => self.run_sql(statement, parsed, values).await,
+            Statement::CreateSchema(s) => self.create_schema(s).await,
+            Statement::CreateSource(s) => self.create_source(s, parsed).await,
+            Statement::CreateView(s) => self.create_view(s).await,
+            Statement::CreateMaterializedView(s) => self.create_materialized_view(s).await,
+            Statement::CreatePipeline(s) => self.create_pipeline(s, parsed).await,
+            Statement::CreateSink(s) => self.create_sink(s, parsed).await,
+            Statement::Drop(s) => self.drop_objects(s).await,
+            Statement::Comment(s) => self.comment(s).await,
+            Statement::Explain(s) => self.explain(s, values).await,
+            Statement::CheckIncremental(name) => self.check_incremental(name).await,
+            Statement::Show(s) => self.show(s).await,
+            Statement::Describe(name) => self.describe_relation(name).await,
+            Statement::WaitFor(s) => self.wait_for(s).await,
+            Statement::Checkpoint => {
+                self.inner.checkpoint().await?;
+                Ok(Outcome::Done("CHECKPOINT".to_owned()))
+            }
+            Statement::Copy(s) => self.copy(s).await,
+            Statement::Transaction(s) => self.transaction(s).await,
+            Statement::Setting(s) => self.set(s),
+            Statement::Discard(what) => Ok(self.discard(*what)),
+            Statement::Prepare(s) => self.prepare(s),
+            Statement::Execute(s) => Box::pin(self.execute_prepared(s)).await,
+            Statement::Deallocate(name) => self.deallocate(name.as_deref()),
+            Statement::Unlisten(_) => Ok(Outcome::Done("UNLISTEN".to_owned())),
+            other => Err(unsupported(other)),
+        }
     }
 
     /// Where the session stands.
     #[must_use]
     pub fn transaction_status(&self) -> TransactionStatus {
-        TransactionStatus::Idle
+        match &self.open {
+            None => TransactionStatus::Idle,
+            Some(open) if open.implicit => TransactionStatus::Idle,
+            Some(open) if open.failed => TransactionStatus::Failed,
+            Some(_) => TransactionStatus::Open,
+        }
     }
 
     /// Messages since the last call.
@@ -251,35 +298,49 @@ impl Session {
 
     /// Settings to report to the client (`ParameterStatus`): all at first, then those that changed.
     pub fn take_reported_settings(&mut self) -> Vec<(String, String)> {
-        vec![("server_version".to_owned(), "15.18 (Levada 0.1.0)".to_owned())]
+        self.settings.take_reported()
     }
 
     /// Marks the transaction as failed, for errors that the entrance itself found.
-    pub fn fail(&mut self) {}
+    pub fn fail(&mut self) {
+        if let Some(open) = &mut self.open {
+            open.failed = true;
+        }
+    }
 
     /// Who this is.
     #[must_use]
     pub fn options(&self) -> &SessionOptions {
         &self.options
     }
+
+    fn discard(&mut self, what: Discard) -> Outcome {
+        if what == Discard::All {
+            self.prepared.clear();
+            self.settings = Settings::new(&self.options);
+        }
+        let word = match what {
+            Discard::All => "ALL",
+            Discard::Plans => "PLANS",
+            Discard::Sequences => "SEQUENCES",
+            Discard::Temporary => "TEMP",
+        };
+        Outcome::Done(format!("DISCARD {word}"))
+    }
+
+    fn notice(&mut self, sqlstate: &'static str, message: impl Into<String>) {
+        self.notices.push(Notice {
+            severity: "NOTICE",
+            sqlstate,
+            message: message.into(),
+            detail: None,
+            hint: None,
+        });
+    }
 }
 
-impl CopyIn {
-    /// Adds decoded rows of [`Self::schema`].
-    ///
-    /// # Errors
-    /// When the rows do not fit the table.
-    pub async fn push(&mut self, rows: RecordBatch) -> crate::error::Result<()> {
-        self.batches.push(rows);
-        Ok(())
-    }
-
-    /// Commits (or stages, in a transaction) what was pushed and returns the number of rows.
-    ///
-    /// # Errors
-    /// When the commit is refused.
-    pub async fn finish(self, session: &mut Session) -> crate::error::Result<u64> {
-        let _ = session;
-        Ok(self.batches.iter().map(|b| b.num_rows() as u64).sum())
-    }
+fn unsupported(statement: &Statement) -> Error {
+    let text = statement.to_string();
+    let words: Vec<&str> = text.split_whitespace().take(2).collect();
+    Error::statement("0A000", format!("{} is not supported yet", words.join(" ")))
 }

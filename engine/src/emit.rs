@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 use futures::{StreamExt, TryStreamExt};
 use levada_catalog::{Detail, Object, ObjectKind};
@@ -99,7 +100,7 @@ async fn follow(shared: &Arc<Shared>, object: &Object, status: &SinkStatus) -> R
     let snapshot = shared.snapshot();
     let Some(relation) = snapshot.relation(*from) else { return Ok(()) };
     let append = relation.append;
-    let mut sink = open_sink(object, relation)?;
+    let mut sink = open_sink(object, &relation.schema)?;
     let mut done = sink.resume().await?;
     let mut epochs = shared.epochs();
     loop {
@@ -155,7 +156,7 @@ async fn write_appended(
 }
 
 /// The connector of a sink object.
-pub(crate) fn open_sink(object: &Object, relation: &RelationSnapshot) -> Result<Box<dyn Sink>> {
+pub(crate) fn open_sink(object: &Object, schema: &SchemaRef) -> Result<Box<dyn Sink>> {
     let Detail::Sink { connector, arguments, options, format, format_options, .. } = &object.detail
     else {
         return Err(Error::unfit("sink"));
@@ -166,6 +167,17 @@ pub(crate) fn open_sink(object: &Object, relation: &RelationSnapshot) -> Result<
         options,
         format,
         format_options,
-        schema: Arc::clone(&relation.schema),
+        schema: Arc::clone(schema),
     })?)
+}
+
+/// Waits until one healthy sink reflects the newest epoch.
+pub(crate) async fn settle_one(shared: &Arc<Shared>, sink: &Arc<SinkStatus>) {
+    let wanted = shared.snapshot().epoch.0;
+    let step = Duration::from_millis(5);
+    let mut waited = Duration::ZERO;
+    while sink.problem().is_none() && sink.epoch() < Some(wanted) && waited < SETTLE_MAX {
+        shared.clock.sleep(step).await;
+        waited += step;
+    }
 }

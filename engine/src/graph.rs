@@ -66,7 +66,7 @@ pub(crate) struct GraphNode {
 
 /// A running operator, as `sys.operators` shows it.
 #[derive(Clone, Debug)]
-pub struct OperatorInfo {
+pub(crate) struct OperatorInfo {
     /// Number of the node.
     pub node: u64,
     /// Views it works for, by identifier.

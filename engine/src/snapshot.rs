@@ -18,38 +18,38 @@ use crate::graph::OperatorInfo;
 
 /// All relations at one epoch.
 #[derive(Clone, Debug)]
-pub struct SnapshotSet {
+pub(crate) struct SnapshotSet {
     /// The epoch.
-    pub epoch: Epoch,
+    pub(crate) epoch: Epoch,
     /// What exists.
-    pub catalog: Arc<Catalog>,
+    pub(crate) catalog: Arc<Catalog>,
     /// The stored relations by identifier.
-    pub relations: BTreeMap<u32, Arc<RelationSnapshot>>,
+    pub(crate) relations: BTreeMap<u32, Arc<RelationSnapshot>>,
     /// The running operators, as of the last change of the graph or checkpoint.
-    pub operators: Arc<Vec<OperatorInfo>>,
+    pub(crate) operators: Arc<Vec<OperatorInfo>>,
 }
 
 /// The contents of one stored relation.
 #[derive(Clone, Debug)]
-pub struct RelationSnapshot {
+pub(crate) struct RelationSnapshot {
     /// Schema of the rows.
-    pub schema: SchemaRef,
+    pub(crate) schema: SchemaRef,
     /// The epoch that changed it last.
-    pub changed_at: Epoch,
+    pub(crate) changed_at: Epoch,
     /// Rows in files; the rows of `rows` follow them.
-    pub files: Arc<Vec<DataFile>>,
+    pub(crate) files: Arc<Vec<DataFile>>,
     /// Rows in memory.
-    pub rows: LogView,
+    pub(crate) rows: LogView,
     /// Whether rows are never retracted: then they keep their order, files first.
-    pub append: bool,
+    pub(crate) append: bool,
     /// The first failed row and how many there are; reading the relation raises it.
-    pub error: Option<(ErrorRow, i64)>,
+    pub(crate) error: Option<(ErrorRow, i64)>,
 }
 
 impl SnapshotSet {
     /// The relation `id`, if it is stored.
     #[must_use]
-    pub fn relation(&self, id: u32) -> Option<&Arc<RelationSnapshot>> {
+    pub(crate) fn relation(&self, id: u32) -> Option<&Arc<RelationSnapshot>> {
         self.relations.get(&id)
     }
 }
@@ -57,7 +57,7 @@ impl SnapshotSet {
 impl RelationSnapshot {
     /// Number of rows.
     #[must_use]
-    pub fn row_count(&self) -> u64 {
+    pub(crate) fn row_count(&self) -> u64 {
         self.files.iter().map(DataFile::live_rows).sum::<u64>() + self.rows.rows() as u64
     }
 }

@@ -21,11 +21,12 @@ use datafusion::logical_expr::planner::{
 use datafusion::logical_expr::{
     AggregateUDF, Expr, HigherOrderUDF, LogicalPlan, ScalarUDF, TableSource, WindowUDF, cast,
 };
-use datafusion::sql::planner::SqlToRel;
+use datafusion::sql::planner::{PlannerContext, SqlToRel};
 use datafusion::sql::sqlparser::ast;
 use levada_catalog::{Catalog, Detail, Object, ObjectId};
 
 use crate::error::{Error, Result};
+use crate::pg_compat;
 use crate::relation::RelationTable;
 
 /// System relations by (schema, name).
@@ -51,6 +52,8 @@ pub struct Bound {
     pub plan: LogicalPlan,
     /// Relations and views named in it directly, each once.
     pub depends_on: Vec<ObjectId>,
+    /// Names of its output columns.
+    pub names: Vec<String>,
 }
 
 impl<'a> Binder<'a> {
@@ -65,12 +68,19 @@ impl<'a> Binder<'a> {
         Self { state, catalog, system, search_path, depth: 0, used: RefCell::default() }
     }
 
-    /// Plans a query.
+    /// Plans a query in PostgreSQL's terms: its shapes, and its names of output columns.
     ///
     /// # Errors
     /// Unknown names, wrong types, unsupported constructs.
     pub fn query(&self, query: &ast::Query) -> Result<Bound> {
-        self.statement(ast::Statement::Query(Box::new(query.clone())))
+        let mut statement = ast::Statement::Query(Box::new(query.clone()));
+        let output = pg_compat::name_columns(&mut statement);
+        pg_compat::rewrite(&mut statement);
+        let mut bound = self.statement(statement)?;
+        let planned: Vec<&str> =
+            bound.plan.schema().fields().iter().map(|f| f.name().as_str()).collect();
+        bound.names = output.names(&planned);
+        Ok(bound)
     }
 
     /// Plans a statement that DataFusion knows.
@@ -78,12 +88,40 @@ impl<'a> Binder<'a> {
     /// # Errors
     /// Unknown names, wrong types, unsupported constructs.
     pub fn statement(&self, statement: ast::Statement) -> Result<Bound> {
+        self.statement_with(statement, &[])
+    }
+
+    /// As [`Self::statement`], with the types of parameters `$1`, `$2`, ... where they are known.
+    ///
+    /// # Errors
+    /// Unknown names, wrong types, unsupported constructs.
+    pub fn statement_with(
+        &self,
+        statement: ast::Statement,
+        parameters: &[Option<DataType>],
+    ) -> Result<Bound> {
         self.used.borrow_mut().clear();
-        let plan = SqlToRel::new(self).sql_statement_to_plan(statement)?;
+        let known = parameters.iter().map(|t| {
+            t.as_ref().map(|t| Arc::new(arrow::datatypes::Field::new("", t.clone(), true)))
+        });
+        let mut context =
+            PlannerContext::new().with_prepare_param_data_types(known.collect::<Vec<_>>());
+        let plan =
+            SqlToRel::new(self).sql_statement_to_plan_with_context(statement, &mut context)?;
         let mut depends_on = self.used.borrow().clone();
         depends_on.sort_unstable();
         depends_on.dedup();
-        Ok(Bound { plan, depends_on })
+        let names = plan.schema().fields().iter().map(|f| f.name().clone()).collect();
+        Ok(Bound { plan, depends_on, names })
+    }
+
+    /// A plan with its types coerced: its output has the types that running it gives.
+    ///
+    /// # Errors
+    /// When types do not fit.
+    pub fn analyzed(&self, plan: LogicalPlan) -> Result<LogicalPlan> {
+        let options = self.state.config_options();
+        Ok(self.state.analyzer().execute_and_check(plan, options, |_, _| {})?)
     }
 
     /// The Arrow type of a SQL type name.
@@ -121,7 +159,8 @@ impl<'a> Binder<'a> {
             }
             Detail::Table { .. } | Detail::Source { .. } | Detail::MaterializedView { .. } => {
                 let table = relation_table(self.catalog, object).expect("the kind is stored");
-                Ok(provider_as_source(Arc::new(table)))
+                let defaults = self.defaults(object)?;
+                Ok(provider_as_source(Arc::new(table.with_defaults(defaults))))
             }
             Detail::Schema { .. } | Detail::Pipeline { .. } | Detail::Sink { .. } => {
                 Err(Error::Catalog(levada_catalog::Error::WrongKind {
@@ -136,6 +175,20 @@ impl<'a> Binder<'a> {
     fn system_table(&self, schema: Option<&str>, table: &str) -> Option<Arc<RelationTable>> {
         let schema = schema.unwrap_or("pg_catalog");
         self.system.get(&(schema.to_owned(), table.to_owned())).map(Arc::clone)
+    }
+
+    /// The default expressions of a table's columns.
+    fn defaults(&self, object: &Object) -> Result<HashMap<String, Expr>> {
+        let mut defaults = HashMap::new();
+        for column in object.columns().unwrap_or_default() {
+            let Some(text) = &column.default else { continue };
+            let expr = crate::parse::expression(text)?;
+            let schema = datafusion::common::DFSchema::empty();
+            let expr =
+                SqlToRel::new(self).sql_to_expr(expr, &schema, &mut PlannerContext::new())?;
+            defaults.insert(column.name.clone(), cast(expr, column.data_type.clone()));
+        }
+        Ok(defaults)
     }
 
     fn expand(&self, view: &Object, query: &str, search_path: &[String]) -> Result<LogicalPlan> {

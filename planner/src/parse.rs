@@ -31,6 +31,7 @@ mod copy;
 mod create;
 mod explain;
 mod failure;
+mod fixed;
 mod option;
 mod pipeline;
 mod prepared;
@@ -43,6 +44,9 @@ mod transaction;
 mod unsupported;
 mod verb;
 mod word;
+
+#[cfg(test)]
+mod tests;
 
 pub(crate) use reserved::is_reserved;
 pub use word::nearest;

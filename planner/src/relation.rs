@@ -4,6 +4,7 @@
 //! run at any snapshot. Whoever runs the plan puts a [`RelationScan`] into the session's configuration;
 //! the scan is asked for the rows then.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -41,6 +42,7 @@ pub struct RelationTable {
     pub name: String,
     schema: SchemaRef,
     constraints: Constraints,
+    defaults: HashMap<String, Expr>,
 }
 
 impl RelationTable {
@@ -52,7 +54,14 @@ impl RelationTable {
         } else {
             Constraints::new_unverified(vec![Constraint::PrimaryKey(key)])
         };
-        Self { id, name, schema, constraints }
+        Self { id, name, schema, constraints, defaults: HashMap::new() }
+    }
+
+    /// The same relation with default values for columns that an INSERT leaves out.
+    #[must_use]
+    pub fn with_defaults(mut self, defaults: HashMap<String, Expr>) -> Self {
+        self.defaults = defaults;
+        self
     }
 
     /// Column positions of the key; empty when there is none.
@@ -73,6 +82,10 @@ impl TableProvider for RelationTable {
 
     fn constraints(&self) -> Option<&Constraints> {
         Some(&self.constraints)
+    }
+
+    fn get_column_default(&self, column: &str) -> Option<&Expr> {
+        self.defaults.get(column)
     }
 
     fn table_type(&self) -> TableType {

@@ -82,6 +82,8 @@ pub enum Statement {
     WaitFor(WaitFor),
     /// `CHECKPOINT`.
     Checkpoint,
+    /// `VACUUM` and `ANALYZE`.
+    Maintain(Maintain),
     /// `COPY`.
     Copy(Box<Copy>),
     /// `BEGIN`, `COMMIT`, `ROLLBACK`, savepoints.
@@ -506,6 +508,17 @@ pub struct WaitFor {
     pub name: Name,
     /// `UNTIL EPOCH n`; [`None`] waits until it reflects all input there is.
     pub epoch: Option<u64>,
+}
+
+/// `VACUUM` and `ANALYZE`, which PostgreSQL's clients send: nothing here needs them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Maintain {
+    /// `VACUUM`; else it is `ANALYZE` alone.
+    pub vacuum: bool,
+    /// `ANALYZE`.
+    pub analyze: bool,
+    /// The tables; empty is all.
+    pub tables: Vec<Name>,
 }
 
 /// `DISCARD`.

@@ -17,7 +17,7 @@ use datafusion::sql::sqlparser::ast::{self, ExactNumberInfo, TimezoneInfo};
 
 /// The type planner of all sessions.
 #[derive(Debug)]
-pub struct PostgresTypes;
+pub(crate) struct PostgresTypes;
 
 impl TypePlanner for PostgresTypes {
     fn plan_type_field(&self, sql_type: &ast::DataType) -> Result<Option<FieldRef>> {

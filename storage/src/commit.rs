@@ -102,8 +102,8 @@ impl Settle {
     }
 
     /// The step that answers `event`.
-    pub(crate) fn step(&mut self, event: Event) -> Step {
-        let step = self.decide(&event);
+    pub(crate) fn step(&mut self, event: &Event) -> Step {
+        let step = self.decide(event);
         if !matches!(step, Step::Wait(_)) {
             self.current = step;
         }
@@ -198,7 +198,7 @@ pub(crate) async fn drive(context: &Context, settle: &mut Settle, slot: &Bytes) 
             }
             Step::Done(verdict) => return Ok(verdict),
         };
-        step = settle.step(event);
+        step = settle.step(&event);
     }
 }
 
@@ -220,4 +220,143 @@ pub(crate) async fn read_owner(
     let Some(bytes) = context.blob.get(&name).await? else { return Ok(None) };
     let head = format::decode(&name, &bytes, context.database, epoch)?.head();
     Ok(Some((head.uuid, head.generation)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OURS: [u8; 16] = [1; 16];
+    const OTHER: [u8; 16] = [2; 16];
+
+    fn settle(patience: Option<u32>) -> Settle {
+        Settle::new(Epoch(9), OURS, 3, patience)
+    }
+
+    fn mark(epoch: u64) -> Event {
+        let mark = Mark { epoch: Epoch(epoch), generation: Generation(8), floor: String::new() };
+        Event::Boundary(Some(mark))
+    }
+
+    /// The steps that answer `events`.
+    fn run(patience: Option<u32>, events: &[Event]) -> Vec<Step> {
+        let mut settle = settle(patience);
+        events.iter().map(|event| settle.step(event)).collect()
+    }
+
+    #[test]
+    fn a_created_slot_is_ours_only_below_no_newer_boundary() {
+        let won = Step::Done(Verdict::Won);
+        let steps = run(None, &[Event::Put(Put::Created), mark(9), Event::Boundary(None)]);
+        assert_eq!(steps, [Step::Boundary(4), Step::Boundary(5), won]);
+        let lost = Step::Done(Verdict::Lost(Generation(8)));
+        assert_eq!(run(None, &[Event::Put(Put::Created), mark(10)]), [Step::Boundary(4), lost]);
+    }
+
+    #[test]
+    fn an_unclear_answer_is_settled_by_reading() {
+        for put in [Put::Exists, Put::Unknown] {
+            let own = Event::Slot(Some((OURS, Generation(5))));
+            assert_eq!(run(None, &[Event::Put(put), own]), [Step::Read, Step::Boundary(4)]);
+            let foreign = Event::Slot(Some((OTHER, Generation(6))));
+            let lost = Step::Done(Verdict::Lost(Generation(6)));
+            assert_eq!(run(None, &[Event::Put(put), foreign]), [Step::Read, lost]);
+            let absent = [Event::Put(put), Event::Slot(None), Event::Waited];
+            assert_eq!(run(None, &absent), [Step::Read, Step::Wait(WAIT_MIN), Step::Put]);
+        }
+    }
+
+    #[test]
+    fn a_certain_failure_ends_it_unless_an_earlier_put_may_still_land() {
+        assert_eq!(run(None, &[Event::Refused]), [Step::Done(Verdict::Refused)]);
+        let events = [
+            Event::Put(Put::Unknown),
+            Event::Slot(None),
+            Event::Waited,
+            Event::Refused,
+            Event::Waited,
+        ];
+        assert_eq!(run(None, &events)[4], Step::Read);
+    }
+
+    #[test]
+    fn a_failed_read_is_repeated_and_patience_ends() {
+        let events = [Event::Put(Put::Created), Event::Failed, Event::Waited];
+        assert_eq!(run(None, &events)[2], Step::Boundary(4));
+        let steps =
+            run(Some(1), &[Event::Put(Put::Exists), Event::Failed, Event::Waited, Event::Failed]);
+        assert_eq!(steps[2..], [Step::Read, Step::Done(Verdict::Doubtful)]);
+        let mut patient = settle(None);
+        patient.step(&Event::Put(Put::Exists));
+        let waits: Vec<_> = (0..20).map(|_| patient.step(&Event::Failed)).collect();
+        assert_eq!(waits[19], Step::Wait(WAIT_MAX));
+    }
+
+    /// Every course of events to depth 7: a win always rests on our slot and a boundary that is absent.
+    #[test]
+    fn no_course_of_events_wins_without_our_slot_and_an_absent_boundary() {
+        let answers = [
+            Event::Put(Put::Created),
+            Event::Put(Put::Exists),
+            Event::Put(Put::Unknown),
+            Event::Refused,
+            Event::Slot(None),
+            Event::Slot(Some((OURS, Generation(5)))),
+            Event::Slot(Some((OTHER, Generation(6)))),
+            mark(9),
+            mark(10),
+            Event::Boundary(None),
+            Event::Failed,
+            Event::Waited,
+        ];
+        let mut courses = vec![(Vec::<Event>::new(), Step::Put)];
+        let mut ends = 0;
+        for _ in 0..7 {
+            let mut longer = Vec::new();
+            for (events, step) in &courses {
+                for answer in answers.iter().filter(|answer| answers_to(*step, answer)) {
+                    let mut events = events.clone();
+                    events.push(answer.clone());
+                    let next = *run(None, &events).last().unwrap();
+                    if let Step::Done(verdict) = next {
+                        check_end(&events, verdict);
+                        ends += 1;
+                    } else {
+                        longer.push((events, next));
+                    }
+                }
+            }
+            courses = longer;
+        }
+        assert!(ends > 100, "{ends} courses ended");
+    }
+
+    /// Whether `event` can be the outcome of `step`.
+    fn answers_to(step: Step, event: &Event) -> bool {
+        match step {
+            Step::Put => matches!(event, Event::Put(_) | Event::Refused),
+            Step::Read => matches!(event, Event::Slot(_) | Event::Failed),
+            Step::Boundary(_) => matches!(event, Event::Boundary(_) | Event::Failed),
+            Step::Wait(_) => *event == Event::Waited,
+            Step::Done(_) => false,
+        }
+    }
+
+    fn check_end(events: &[Event], verdict: Verdict) {
+        let created = events.contains(&Event::Put(Put::Created));
+        let own = events.contains(&Event::Slot(Some((OURS, Generation(5)))));
+        let unknown = events.contains(&Event::Put(Put::Unknown));
+        let last = events.last().unwrap();
+        match verdict {
+            Verdict::Won => {
+                assert!((created || own) && *last == Event::Boundary(None), "{events:?}");
+            }
+            Verdict::Refused => assert!(!created && !own && !unknown, "{events:?}"),
+            Verdict::Lost(_) => {
+                let foreign = *last == Event::Slot(Some((OTHER, Generation(6))));
+                assert!(foreign || *last == mark(10), "{events:?}");
+            }
+            Verdict::Doubtful => panic!("patience has no end: {events:?}"),
+        }
+    }
 }

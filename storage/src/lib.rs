@@ -26,7 +26,7 @@
 //! | [`clock`] [`rng`] [`task`] | the seams to the world: time, chance, concurrency |
 //! | [`epoch`] [`delta`] | numbers that order everything; rows with weights |
 //! | [`blob`] [`layout`] | durable objects and their names |
-//! | [`log`] [`claim`] [`commit`] | the epoch log, taking it over, settling who owns a slot |
+//! | [`log`], `claim`, `commit` | the epoch log, taking it over, settling who owns a slot |
 //! | [`manifest`] [`table`] [`state`] | checkpoints, Parquet files, runs of operator state |
 //! | [`publish`] [`retention`] | what outside readers find; removing what nothing refers to |
 
@@ -34,9 +34,9 @@
 
 pub mod blob;
 mod boundary;
-pub mod claim;
+mod claim;
 pub mod clock;
-pub mod commit;
+mod commit;
 pub mod delta;
 mod envelope;
 pub mod epoch;

@@ -5,7 +5,7 @@
 //! ```
 //! **An epoch is durable when its slot is.** What a commit refers to is durable first; a slot is put only
 //! after the one before is settled; the caller hears of success only after the boundary was looked at
-//! (module [`commit`]). An [`EpochLog`] is the single writer of its process: it holds the head of the log
+//! (module `commit`). An [`EpochLog`] is the single writer of its process: it holds the head of the log
 //! and the generation under which it may write.
 //!
 //! [`record`] is what a slot says, `format` its bytes, `tail` reads the log on opening.

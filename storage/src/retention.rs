@@ -23,6 +23,9 @@ use crate::layout;
 use crate::log::EpochLog;
 use crate::publish;
 
+/// Tries at making a boundary durable; the next sweep goes on.
+const ATTEMPTS: usize = 4;
+
 /// Objects that nothing refers to; deleting them can be put off or done elsewhere.
 #[derive(Debug)]
 pub struct Sweep {
@@ -76,26 +79,27 @@ impl EpochLog {
     async fn mark(&mut self, epoch: Epoch, floor: &str) -> Result<()> {
         let mark = Mark { epoch, generation: self.generation, floor: floor.to_owned() };
         let (blob, database) = (Arc::clone(&self.context.blob), self.context.database);
-        let number = self.boundary + 1;
-        match boundary::write(blob.as_ref(), database, number, &mark).await? {
-            Put::Created => {}
-            Put::Exists | Put::Unknown => {
-                match boundary::read(blob.as_ref(), database, number).await? {
-                    Some(found) if found == mark => {}
-                    Some(found) if found.generation > self.generation => {
-                        return Err(self.fence(found.generation));
-                    }
-                    // A predecessor's last boundary: the next attempt goes behind it.
-                    Some(_) => {
-                        self.boundary = number;
-                        return Err(Error::Unsettled { epoch });
-                    }
-                    None => return Err(Error::Unsettled { epoch }),
+        for _ in 0..ATTEMPTS {
+            let number = self.boundary + 1;
+            if boundary::write(blob.as_ref(), database, number, &mark).await? == Put::Created {
+                self.boundary = number;
+                return Ok(());
+            }
+            match boundary::read(blob.as_ref(), database, number).await? {
+                Some(found) if found.generation > self.generation => {
+                    return Err(self.fence(found.generation));
                 }
+                Some(found) => {
+                    self.boundary = number;
+                    if found == mark {
+                        return Ok(());
+                    }
+                    // An earlier attempt, ours or a predecessor's, has the number: take the next.
+                }
+                None => {}
             }
         }
-        self.boundary = number;
-        Ok(())
+        Err(Error::Unsettled { epoch })
     }
 }
 

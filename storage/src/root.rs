@@ -8,6 +8,9 @@ use crate::error::{Error, Result};
 use crate::layout;
 use crate::rng::Rng;
 
+/// Tries at creating the object when the store gives no clear answer.
+const ATTEMPTS: usize = 4;
+
 /// The id of the database in `blob`, and whether this call created it.
 ///
 /// # Errors
@@ -23,11 +26,15 @@ pub(crate) async fn open(blob: &dyn Blob, rng: &Rng) -> Result<([u8; 16], bool)>
     }
     let database = rng.uuid();
     let object = Bytes::from(envelope::seal(Class::Format, &[&database]));
-    blob.put_if_absent(layout::FORMAT, object).await?;
-    // Whatever the answer was, the object says who created the database.
-    let object = blob.get(layout::FORMAT).await?;
-    let stored = decode(&object.ok_or_else(|| Error::missing(layout::FORMAT))?)?;
-    Ok((stored, stored == database))
+    for _ in 0..ATTEMPTS {
+        blob.put_if_absent(layout::FORMAT, object.clone()).await?;
+        // Whatever the answer was, the object says who created the database.
+        if let Some(object) = blob.get(layout::FORMAT).await? {
+            let stored = decode(&object)?;
+            return Ok((stored, stored == database));
+        }
+    }
+    Err(Error::missing(layout::FORMAT))
 }
 
 fn decode(object: &Bytes) -> Result<[u8; 16]> {

@@ -59,7 +59,7 @@ impl PgColumn {
 
     fn field(&self) -> Field {
         let metadata = HashMap::from([(PG_TYPE_KEY.to_owned(), self.type_name.to_owned())]);
-        Field::new(self.name, arrow_type(self.type_name), !self.not_null).with_metadata(metadata)
+        Field::new(self.name, arrow_type(self.type_name), true).with_metadata(metadata)
     }
 }
 
@@ -93,7 +93,7 @@ fn parse(line: &'static str) -> Option<PgRelation> {
 }
 
 /// The Arrow type that carries a PostgreSQL type of the catalog.
-fn arrow_type(name: &str) -> DataType {
+pub(super) fn arrow_type(name: &str) -> DataType {
     match name {
         "bool" => DataType::Boolean,
         "int2" => DataType::Int16,

@@ -10,7 +10,7 @@ use arrow::array::{
 use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::datatypes::{DataType, FieldRef};
 
-use super::relation::PgRelation;
+use super::relation::{PgColumn, PgRelation, arrow_type};
 
 /// One value of a cell.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,14 +28,12 @@ pub(super) struct Table {
     relation: &'static PgRelation,
     columns: Vec<Vec<Value>>,
     defaults: Vec<Value>,
-    rows: usize,
 }
 
 impl Table {
     pub(super) fn new(relation: &'static PgRelation) -> Self {
-        let fields = relation.schema_ref.fields();
-        let defaults = fields.iter().map(|f| default_of(f)).collect();
-        Self { relation, columns: vec![Vec::new(); fields.len()], defaults, rows: 0 }
+        let defaults: Vec<Value> = relation.columns.iter().map(default_of).collect();
+        Self { relation, columns: vec![Vec::new(); defaults.len()], defaults }
     }
 
     /// Appends a row; columns that are not named get their default (NULL, or zero when NOT NULL).
@@ -55,7 +53,6 @@ impl Table {
                 *cell = value;
             }
         }
-        self.rows += 1;
     }
 
     /// Appends the rows of a tab-separated file whose first line names the columns, each with `extra` cells.
@@ -82,7 +79,7 @@ impl Table {
             .map(|(field, values)| array(field.data_type(), values))
             .collect();
         RecordBatch::try_new(Arc::clone(schema), arrays)
-            .unwrap_or_else(|_| RecordBatch::new_empty(Arc::clone(schema)))
+            .expect("each array has its field's type and one value per row")
     }
 
     fn parse(&self, column: &str, text: &str) -> Value {
@@ -94,11 +91,11 @@ impl Table {
     }
 }
 
-fn default_of(field: &FieldRef) -> Value {
-    if field.is_nullable() {
+fn default_of(column: &PgColumn) -> Value {
+    if !column.not_null {
         return Value::Null;
     }
-    match field.data_type() {
+    match arrow_type(column.type_name) {
         DataType::Boolean => Value::Bool(false),
         DataType::Utf8 => Value::Text(String::new()),
         DataType::Float32 | DataType::Float64 => Value::Real(0.0),

@@ -200,11 +200,9 @@ fn modern(stream: &mut Stream<'_>, reading: &mut Reading) -> Result<()> {
         "force_not_null" => reading.options.force_not_null = forced(stream)?,
         "force_null" => reading.options.force_null = forced(stream)?,
         "encoding" => encoding(stream)?,
+        // There is nothing to freeze: rows never need another visit.
         "freeze" => {
-            let absent = stream.at_sign(&Token::Comma) || stream.at_sign(&Token::RParen);
-            if absent || truth(&option::value(stream)?.text()) != Some(false) {
-                return refuse("COPY ... FREEZE", position);
-            }
+            header(stream)?;
         }
         "on_error" => {
             if option::value(stream)?.text() != "stop" {
@@ -264,7 +262,7 @@ fn legacy(stream: &mut Stream<'_>, reading: &mut Reading) -> Result<bool> {
         "FORCE NOT NULL" => "force_not_null",
         "FORCE NULL" => "force_null",
         "ENCODING" => "encoding",
-        _ => return refuse("COPY ... FREEZE", position),
+        _ => "freeze",
     };
     reading.once(key, position)?;
     let options = &mut reading.options;
@@ -276,6 +274,7 @@ fn legacy(stream: &mut Stream<'_>, reading: &mut Reading) -> Result<bool> {
         9 => options.force_not_null = bare_columns(stream)?,
         10 => options.force_null = bare_columns(stream)?,
         11 => encoding(stream)?,
+        12 => {}
         _ => {
             stream.accept("AS");
             text_option(stream, reading, key)?;

@@ -7,61 +7,16 @@ use datafusion::sql::sqlparser::tokenizer::Token;
 use crate::error::{Error, Result};
 use crate::parse::stream::Stream;
 use crate::parse::{
-    alter, copy, create, explain, prepared, refuse, setting, show, transaction, unsupported,
+    alter, copy, create, explain, option, prepared, refuse, setting, show, transaction, unsupported,
 };
-use crate::statement::{Statement, WaitFor};
+use crate::statement::{Maintain, Statement, WaitFor};
 
 /// First words of all statements, for hints.
-const VERBS: [&str; 48] = [
-    "SELECT",
-    "WITH",
-    "VALUES",
-    "TABLE",
-    "INSERT",
-    "UPDATE",
-    "DELETE",
-    "MERGE",
-    "TRUNCATE",
-    "CREATE",
-    "ALTER",
-    "DROP",
-    "COMMENT",
-    "EXPLAIN",
-    "CHECK",
-    "SHOW",
-    "DESCRIBE",
-    "REFRESH",
-    "WAIT",
-    "CHECKPOINT",
-    "COPY",
-    "BEGIN",
-    "START",
-    "COMMIT",
-    "END",
-    "ROLLBACK",
-    "ABORT",
-    "SAVEPOINT",
-    "RELEASE",
-    "SET",
-    "RESET",
-    "DISCARD",
-    "PREPARE",
-    "EXECUTE",
-    "DEALLOCATE",
-    "DECLARE",
-    "FETCH",
-    "MOVE",
-    "CLOSE",
-    "LISTEN",
-    "UNLISTEN",
-    "NOTIFY",
-    "GRANT",
-    "REVOKE",
-    "ANALYZE",
-    "VACUUM",
-    "LOCK",
-    "CALL",
-];
+const VERBS: &str = "\
+    SELECT WITH VALUES TABLE INSERT UPDATE DELETE MERGE TRUNCATE CREATE ALTER DROP COMMENT \
+    EXPLAIN CHECK SHOW DESCRIBE REFRESH WAIT CHECKPOINT COPY BEGIN START COMMIT END ROLLBACK \
+    ABORT SAVEPOINT RELEASE SET RESET DISCARD PREPARE EXECUTE DEALLOCATE DECLARE FETCH MOVE \
+    CLOSE LISTEN UNLISTEN NOTIFY GRANT REVOKE ANALYZE VACUUM LOCK CALL";
 
 /// Reads one statement.
 pub(super) fn statement(stream: &mut Stream<'_>) -> Result<Statement> {
@@ -74,9 +29,10 @@ pub(super) fn statement(stream: &mut Stream<'_>) -> Result<Statement> {
     };
     match verb.as_str() {
         "SELECT" | "WITH" | "VALUES" | "TABLE" => query(stream),
-        "INSERT" | "UPDATE" | "DELETE" | "MERGE" | "TRUNCATE" | "GRANT" | "REVOKE" | "VACUUM"
-        | "LOCK" | "CALL" => sql(stream),
-        "ANALYZE" => analyze(stream),
+        "INSERT" => sql_behind(stream, "INTO"),
+        "DELETE" => sql_behind(stream, "FROM"),
+        "UPDATE" | "MERGE" | "TRUNCATE" | "GRANT" | "REVOKE" | "LOCK" | "CALL" => sql(stream),
+        "VACUUM" | "ANALYZE" => maintain(stream),
         "CREATE" => create::create(stream),
         "ALTER" => alter::alter(stream),
         "DROP" => alter::drop(stream),
@@ -113,7 +69,8 @@ pub(super) fn statement(stream: &mut Stream<'_>) -> Result<Statement> {
 }
 
 fn unknown(stream: &Stream<'_>) -> Error {
-    match stream.expected(&VERBS) {
+    let verbs: Vec<&str> = VERBS.split(' ').collect();
+    match stream.expected(&verbs) {
         Error::Syntax { message, position, hint } => {
             let hint = hint.filter(|hint| hint.starts_with("Perhaps"));
             Error::Syntax { message, position, hint }
@@ -126,6 +83,15 @@ fn unknown(stream: &Stream<'_>) -> Error {
 fn query(stream: &mut Stream<'_>) -> Result<Statement> {
     let query = stream.sql(Parser::parse_query)?;
     Ok(Statement::Sql(Box::new(ast::Statement::Query(query))))
+}
+
+/// Reads a statement of sqlparser's whose second word must be there.
+fn sql_behind(stream: &mut Stream<'_>, word: &str) -> Result<Statement> {
+    if !stream.at_offset(1, word) {
+        stream.skip(1);
+        return Err(stream.expected(&[word]));
+    }
+    sql(stream)
 }
 
 /// Reads a statement that is sqlparser's alone.
@@ -148,13 +114,28 @@ pub(super) fn sql(stream: &mut Stream<'_>) -> Result<Statement> {
     Ok(Statement::Sql(Box::new(statement)))
 }
 
-/// `ANALYZE [VERBOSE] [table [(columns)], ...]`; sqlparser wants a table.
-fn analyze(stream: &mut Stream<'_>) -> Result<Statement> {
-    let position = stream.position();
-    if stream.at_offset(1, "VERBOSE") || matches!(stream.token(stream.index() + 1), None) {
-        return refuse("ANALYZE", position);
+/// `VACUUM [options] [tables]` and `ANALYZE [options] [tables]`; options and columns change nothing.
+fn maintain(stream: &mut Stream<'_>) -> Result<Statement> {
+    let vacuum = stream.expect_one(&["VACUUM", "ANALYZE"])? == 0;
+    let mut analyze = !vacuum;
+    if stream.at_sign(&Token::LParen) {
+        let options = option::options(stream)?;
+        analyze |=
+            options.iter().any(|option| option.key == "analyze" && option.value.text() != "false");
     }
-    sql(stream)
+    while let Some(index) = stream.accept_one(&["FULL", "FREEZE", "VERBOSE", "ANALYZE"]) {
+        analyze |= index == 3;
+    }
+    let tables = if stream.at_end() {
+        Vec::new()
+    } else {
+        stream.list(|stream| {
+            let name = stream.name()?;
+            stream.optional_columns()?;
+            Ok(name)
+        })?
+    };
+    Ok(Statement::Maintain(Maintain { vacuum, analyze, tables }))
 }
 
 /// `CHECK INCREMENTAL view`.

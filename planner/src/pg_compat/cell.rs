@@ -206,13 +206,64 @@ pub(super) fn array(data_type: &DataType, cells: &[Cell]) -> Result<ArrayRef> {
 }
 
 fn list_array(item: &FieldRef, cells: &[Cell]) -> Result<ListArray> {
-    let lists = cells.iter().map(Cell::list);
+    let parsed: Vec<Cell> = cells.iter().map(parse_list).collect();
+    let lists = parsed.iter().map(Cell::list);
     let flat: Vec<Cell> = lists.clone().flatten().flatten().cloned().collect();
     let lengths = lists.clone().map(|l| l.map_or(0, <[Cell]>::len));
     let nulls: NullBuffer = lists.map(|l| l.is_some()).collect();
     let child = array(item.data_type(), &flat)?;
     let offsets = OffsetBuffer::from_lengths(lengths);
     Ok(ListArray::try_new(Arc::clone(item), offsets, child, Some(nulls))?)
+}
+
+/// An array given as text, in PostgreSQL's form.
+fn parse_list(cell: &Cell) -> Cell {
+    match cell {
+        Cell::Text(text) => match array_texts(text) {
+            Some(items) => Cell::List(items.into_iter().map(Cell::from).collect()),
+            None => Cell::Null,
+        },
+        other => other.clone(),
+    }
+}
+
+/// The items of an array in PostgreSQL's text form, one level deep; `None` for other text.
+pub(super) fn array_texts(literal: &str) -> Option<Vec<Option<String>>> {
+    let inner = literal.trim().strip_prefix('{')?.strip_suffix('}')?;
+    let mut items = Vec::new();
+    let mut chars = inner.chars().peekable();
+    if inner.trim().is_empty() {
+        return Some(items);
+    }
+    loop {
+        while chars.next_if(|c| c.is_whitespace()).is_some() {}
+        let mut value = String::new();
+        if chars.next_if_eq(&'"').is_some() {
+            loop {
+                match chars.next()? {
+                    '"' => break,
+                    '\\' => value.push(chars.next()?),
+                    c => value.push(c),
+                }
+            }
+            while chars.next_if(|c| c.is_whitespace()).is_some() {}
+            items.push(Some(value));
+        } else {
+            while let Some(c) = chars.next_if(|c| *c != ',') {
+                if matches!(c, '{' | '}' | '"') {
+                    return None;
+                }
+                value.push(c);
+            }
+            let value = value.trim();
+            items.push((!value.eq_ignore_ascii_case("null")).then(|| value.to_owned()));
+        }
+        match chars.next() {
+            None => return Some(items),
+            Some(',') => {}
+            Some(_) => return None,
+        }
+    }
 }
 
 fn field_of(cell: &Cell, field: &Field) -> Cell {
@@ -222,5 +273,25 @@ fn field_of(cell: &Cell, field: &Field) -> Cell {
             .find(|(name, _)| name == field.name())
             .map_or(Cell::Null, |(_, value)| value.clone()),
         _ => Cell::Null,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::array_texts;
+
+    fn items(literal: &str) -> Option<String> {
+        array_texts(literal).map(|items| format!("{items:?}"))
+    }
+
+    #[test]
+    fn array_literals_parse_as_in_postgresql() {
+        assert_eq!(items("{}").as_deref(), Some("[]"));
+        let plain = r#"[Some("a"), Some("b c"), None]"#;
+        assert_eq!(items("{a, b c ,NULL}").as_deref(), Some(plain));
+        let quoted = r#"[Some("x,\"y"), Some(""), Some("NULL")]"#;
+        assert_eq!(items(r#"{"x,\"y","","NULL"}"#).as_deref(), Some(quoted));
+        assert_eq!(items("a,b"), None);
+        assert_eq!(items("{{1},{2}}"), None);
     }
 }

@@ -29,37 +29,30 @@ use levada_catalog::pg::PG_TYPE_KEY;
 use super::cell::{Cell, array as to_array, cells};
 use super::{Snapshot, error};
 
+pub(super) use text::with_backslashes;
+
+/// The families; those of values alone are the same at any time.
+const FAMILIES: [(&[Spec], Volatility); 9] = [
+    (session::FUNCTIONS, Volatility::Stable),
+    (visibility::FUNCTIONS, Volatility::Stable),
+    (definition::FUNCTIONS, Volatility::Stable),
+    (privilege::FUNCTIONS, Volatility::Stable),
+    (reg::FUNCTIONS, Volatility::Stable),
+    (size::FUNCTIONS, Volatility::Stable),
+    (text::FUNCTIONS, Volatility::Immutable),
+    (json::FUNCTIONS, Volatility::Immutable),
+    (array::FUNCTIONS, Volatility::Immutable),
+];
+
 /// All functions over one snapshot.
 pub(super) fn all(snapshot: &Arc<Snapshot>) -> Vec<ScalarUDF> {
-    let families = [
-        session::FUNCTIONS,
-        visibility::FUNCTIONS,
-        definition::FUNCTIONS,
-        privilege::FUNCTIONS,
-        reg::FUNCTIONS,
-        size::FUNCTIONS,
-        text::FUNCTIONS,
-        json::FUNCTIONS,
-        array::FUNCTIONS,
-    ];
-    let specs = families.into_iter().flatten();
-    specs.map(|spec| ScalarUDF::new_from_impl(Function::new(spec, snapshot))).collect()
+    let specs = FAMILIES.iter().flat_map(|(specs, v)| specs.iter().map(move |s| (s, *v)));
+    specs.map(|(s, v)| ScalarUDF::new_from_impl(Function::new(s, v, snapshot))).collect()
 }
 
 /// Whether a function of that name is ours.
 pub(super) fn is_known(name: &str) -> bool {
-    let families = [
-        session::FUNCTIONS,
-        visibility::FUNCTIONS,
-        definition::FUNCTIONS,
-        privilege::FUNCTIONS,
-        reg::FUNCTIONS,
-        size::FUNCTIONS,
-        text::FUNCTIONS,
-        json::FUNCTIONS,
-        array::FUNCTIONS,
-    ];
-    families.into_iter().flatten().any(|spec| spec.name == name)
+    FAMILIES.iter().any(|(specs, _)| specs.iter().any(|spec| spec.name == name))
 }
 
 type Body = fn(&Snapshot, &[Cell]) -> Result<Cell>;
@@ -165,14 +158,14 @@ struct Function {
 }
 
 impl Function {
-    fn new(spec: &Spec, snapshot: &Arc<Snapshot>) -> Self {
+    fn new(spec: &Spec, volatility: Volatility, snapshot: &Arc<Snapshot>) -> Self {
         let any = TypeSignature::OneOf(vec![TypeSignature::Nullary, TypeSignature::VariadicAny]);
         Self {
             name: spec.name,
             arity: spec.arity.clone(),
             result: spec.result,
             body: spec.body,
-            signature: Signature::new(any, Volatility::Stable),
+            signature: Signature::new(any, volatility),
             snapshot: Arc::clone(snapshot),
         }
     }
@@ -247,7 +240,6 @@ fn argument(row: &[Cell], position: usize) -> &Cell {
 }
 
 /// The body of a function that yields NULL for any object: nothing of its kind can exist.
-#[expect(clippy::unnecessary_wraps, reason = "a function's body")]
 fn none(_: &Snapshot, _: &[Cell]) -> Result<Cell> {
     Ok(Cell::Null)
 }

@@ -25,36 +25,46 @@ use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, Query, SelectItem, SetExpr, Statement, TableFactor, VisitMut, VisitorMut,
+    Expr, ObjectName, Query, SelectItem, SetExpr, Statement, TableFactor, VisitMut, VisitorMut,
 };
 
-/// Rewrites a statement in place. Positions of tokens stay those of the text.
-pub fn rewrite(statement: &mut Statement) {
-    let mut names = CteNames::default();
+/// Rewrites a statement in place, and says whether it reads the system catalog. Positions of tokens stay
+/// those of the text.
+pub fn rewrite(statement: &mut Statement) -> bool {
+    let mut shapes = Shapes::default();
+    let mut names = Names(&mut shapes);
     let _ = VisitMut::visit(statement, &mut names);
-    let mut shapes = Shapes { ctes: names.0 };
     let _ = VisitMut::visit(statement, &mut shapes);
     if let Statement::Query(query) = statement {
         print_outputs(&mut query.body);
     }
+    shapes.reads_catalog
 }
 
-/// Names of all common table expressions, which hide relations of the system catalog.
+/// What the rules need to know of the whole statement.
 #[derive(Default)]
-struct CteNames(HashSet<String>);
+struct Shapes {
+    /// Names of common table expressions, which hide relations of the system catalog.
+    ctes: HashSet<String>,
+    /// Whether a relation of the system catalog is named.
+    reads_catalog: bool,
+}
 
-impl VisitorMut for CteNames {
+struct Names<'a>(&'a mut Shapes);
+
+impl VisitorMut for Names<'_> {
     type Break = ();
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
         let tables = query.with.iter().flat_map(|with| &with.cte_tables);
-        self.0.extend(tables.map(|cte| cte.alias.name.value.to_lowercase()));
+        self.0.ctes.extend(tables.map(|cte| build::folded(&cte.alias.name)));
         ControlFlow::Continue(())
     }
-}
 
-struct Shapes {
-    ctes: HashSet<String>,
+    fn pre_visit_relation(&mut self, name: &mut ObjectName) -> ControlFlow<()> {
+        self.0.reads_catalog |= relation::is_system(name);
+        ControlFlow::Continue(())
+    }
 }
 
 impl VisitorMut for Shapes {
@@ -72,7 +82,7 @@ impl VisitorMut for Shapes {
 
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
         cast::rewrite(expr);
-        expression::rewrite(expr);
+        expression::rewrite(expr, self.reads_catalog);
         subquery::rewrite(expr);
         ControlFlow::Continue(())
     }

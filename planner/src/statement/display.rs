@@ -10,8 +10,8 @@ use crate::statement::{
     Access, AlterSource, AlterSourceAction, ColumnName, Comment, Connector, Copy, CopyFormat,
     CopyHeader, CopyRows, CopyTarget, CreateMaterializedView, CreatePipeline, CreateSchema,
     CreateSink, CreateSource, CreateView, DeclareCursor, Discard, Drop, Execute, Explain,
-    ExplainFormat, Fetch, FetchDirection, ForcedColumns, Format, IfExists, Incremental, Name,
-    Notify, OnRecordError, Opt, OptValue, Prepare, QueryText, Setting, SettingValue, Show,
+    ExplainFormat, Fetch, FetchDirection, ForcedColumns, Format, IfExists, Incremental, Maintain,
+    Name, Notify, OnRecordError, Opt, OptValue, Prepare, QueryText, Setting, SettingValue, Show,
     Statement, Step, Subject, Transaction, TransactionModes, Trigger, WaitFor,
 };
 
@@ -134,6 +134,7 @@ impl Display for Statement {
             Self::Refresh(name) => write!(f, "REFRESH MATERIALIZED VIEW {name}"),
             Self::WaitFor(statement) => write!(f, "{statement}"),
             Self::Checkpoint => f.write_str("CHECKPOINT"),
+            Self::Maintain(statement) => write!(f, "{statement}"),
             Self::Copy(statement) => write!(f, "{statement}"),
             Self::Transaction(statement) => write!(f, "{statement}"),
             Self::Setting(statement) => write!(f, "{statement}"),
@@ -413,6 +414,17 @@ impl Display for WaitFor {
             Some(epoch) => write!(f, " UNTIL EPOCH {epoch}"),
             None => Ok(()),
         }
+    }
+}
+
+impl Display for Maintain {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        f.write_str(match (self.vacuum, self.analyze) {
+            (true, true) => "VACUUM ANALYZE",
+            (true, false) => "VACUUM",
+            (false, _) => "ANALYZE",
+        })?;
+        if self.tables.is_empty() { Ok(()) } else { write!(f, " {}", Commas(&self.tables)) }
     }
 }
 

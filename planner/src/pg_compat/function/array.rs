@@ -9,6 +9,7 @@ pub(super) const FUNCTIONS: &[Spec] = &[
     spec("array_upper", 2..=2, Kind::Int4, upper),
     spec("generate_subscripts", 2..=3, Kind::Ints, subscripts),
     spec("array_or_empty", 1..=1, Kind::Same, or_empty),
+    spec("coalesce_array", 2..=2, Kind::Same, coalesce),
     spec("array_expand", 1..=1, Kind::Expanded, expand),
     spec("_pg_expandarray", 1..=1, Kind::Expanded, expand),
     spec("pg_options_to_table", 1..=1, Kind::Options, options),
@@ -39,6 +40,14 @@ fn or_empty(_: &Snapshot, row: &[Cell]) -> Result<Cell> {
     Ok(match argument(row, 0) {
         Cell::Null => Cell::List(Vec::new()),
         list => list.clone(),
+    })
+}
+
+/// The first that is not NULL; a text becomes an array if the result is one.
+fn coalesce(_: &Snapshot, row: &[Cell]) -> Result<Cell> {
+    Ok(match argument(row, 0) {
+        Cell::Null => argument(row, 1).clone(),
+        value => value.clone(),
     })
 }
 

@@ -25,11 +25,13 @@ fn nullable(_: &Snapshot, row: &[Cell]) -> Result<Cell> {
     Ok(quoted.unwrap_or_else(|| "NULL".to_owned()).into())
 }
 
-/// A LIKE pattern that escapes with the given character, made to escape with a backslash.
 fn like_escape(_: &Snapshot, row: &[Cell]) -> Result<Cell> {
-    let (Some(pattern), Some(escape)) = (argument(row, 0).text(), argument(row, 1).text()) else {
-        return Ok(Cell::Null);
-    };
+    let (pattern, escape) = (argument(row, 0).text(), argument(row, 1).text());
+    Ok(pattern.zip(escape).map(|(pattern, escape)| with_backslashes(&pattern, &escape)).into())
+}
+
+/// A LIKE pattern that escapes with the given character, made to escape with a backslash.
+pub(in crate::pg_compat) fn with_backslashes(pattern: &str, escape: &str) -> String {
     let escape = escape.chars().next();
     let mut result = String::with_capacity(pattern.len());
     let mut chars = pattern.chars();
@@ -47,5 +49,5 @@ fn like_escape(_: &Snapshot, row: &[Cell]) -> Result<Cell> {
             result.push(c);
         }
     }
-    Ok(result.into())
+    result
 }

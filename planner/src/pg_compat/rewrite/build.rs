@@ -7,6 +7,8 @@ use datafusion::sql::sqlparser::ast::{
     Select, SelectFlavor, SelectItem, SetExpr, TableAlias, TableFactor, TableWithJoins, Value,
 };
 
+use crate::pg_compat::cell::array_texts;
+
 /// `name(arguments)`.
 pub(super) fn call(name: &str, arguments: Vec<Expr>) -> Expr {
     Expr::Function(function(name, arguments, Vec::new()))
@@ -114,48 +116,11 @@ pub(super) fn select(projection: Vec<SelectItem>, from: Option<TableFactor>) -> 
     }
 }
 
-/// The items of an array literal in PostgreSQL's text form, one level deep; `None` for other text.
+/// The items of an array literal in PostgreSQL's text form; `None` for other text.
 pub(super) fn array_items(literal: &str) -> Option<Vec<Expr>> {
-    let inner = literal.trim().strip_prefix('{')?.strip_suffix('}')?;
-    let mut items = Vec::new();
-    let mut chars = inner.chars().peekable();
-    if inner.trim().is_empty() {
-        return Some(items);
-    }
-    loop {
-        while chars.next_if(|c| c.is_whitespace()).is_some() {}
-        let mut value = String::new();
-        let quoted = chars.next_if_eq(&'"').is_some();
-        if quoted {
-            loop {
-                match chars.next()? {
-                    '"' => break,
-                    '\\' => value.push(chars.next()?),
-                    c => value.push(c),
-                }
-            }
-            while chars.next_if(|c| c.is_whitespace()).is_some() {}
-        } else {
-            while let Some(c) = chars.next_if(|c| *c != ',') {
-                if matches!(c, '{' | '}' | '"') {
-                    return None;
-                }
-                value.push(c);
-            }
-        }
-        if !quoted && value.trim().eq_ignore_ascii_case("null") {
-            items.push(Expr::Value(Value::Null.with_empty_span()));
-        } else if quoted {
-            items.push(text(&value));
-        } else {
-            items.push(text(value.trim()));
-        }
-        match chars.next() {
-            None => return Some(items),
-            Some(',') => {}
-            Some(_) => return None,
-        }
-    }
+    let null = || Expr::Value(Value::Null.with_empty_span());
+    let items = array_texts(literal)?.into_iter();
+    Some(items.map(|item| item.map_or_else(null, |value| text(&value))).collect())
 }
 
 /// The text of a string literal.
@@ -179,23 +144,4 @@ pub(super) fn last_name(name: &ObjectName) -> Option<String> {
 /// An identifier as it resolves.
 pub(super) fn folded(ident: &Ident) -> String {
     if ident.quote_style.is_some() { ident.value.clone() } else { ident.value.to_lowercase() }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::array_items;
-
-    fn items(literal: &str) -> Option<Vec<String>> {
-        array_items(literal).map(|items| items.iter().map(ToString::to_string).collect())
-    }
-
-    #[test]
-    fn array_literals_parse_as_in_postgresql() {
-        assert_eq!(items("{}"), Some(vec![]));
-        let plain = vec!["'a'".to_owned(), "'b c'".to_owned(), "NULL".to_owned()];
-        assert_eq!(items("{a, b c ,NULL}"), Some(plain));
-        assert_eq!(items(r#"{"x,\"y",""}"#), Some(vec!["'x,\"y'".to_owned(), "''".to_owned()]));
-        assert_eq!(items("a,b"), None);
-        assert_eq!(items("{{1},{2}}"), None);
-    }
 }

@@ -77,7 +77,7 @@ pub(super) fn print(expr: &mut Expr) {
     }
 }
 
-/// Casts to known types: texts of arrays are parsed, reg* values printed or taken as they are.
+/// Casts to known types: texts of arrays are parsed, reg* values printed.
 fn finish(expr: &mut Expr) {
     let Expr::Cast { expr: inner, data_type, .. } = expr else { return };
     if let (DataType::Array(_), Some(items)) =
@@ -86,12 +86,11 @@ fn finish(expr: &mut Expr) {
         **inner = array(items);
         return;
     }
-    let Some((_, _, output)) = reg_call(inner) else { return };
-    if is_text(data_type) {
+    if let Some((_, _, output)) = reg_call(inner)
+        && is_text(data_type)
+    {
         let value = take(inner);
         *expr = call(output, vec![value]);
-    } else if is_oid(data_type) {
-        *expr = take(inner);
     }
 }
 
@@ -159,10 +158,6 @@ fn is_text(data_type: &DataType) -> bool {
         data_type,
         DataType::Text | DataType::Varchar(_) | DataType::CharacterVarying(_) | DataType::String(_)
     )
-}
-
-fn is_oid(data_type: &DataType) -> bool {
-    matches!(data_type, DataType::IntUnsigned(_))
 }
 
 /// The expression, leaving NULL in its place.

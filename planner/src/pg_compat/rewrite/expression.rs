@@ -4,27 +4,30 @@ use std::collections::HashSet;
 use std::sync::LazyLock;
 
 use datafusion::sql::sqlparser::ast::{
-    AccessExpr, ArrayElemTypeDef, BinaryOperator, CastKind, DataType, Expr, Function,
-    FunctionArgumentList, FunctionArguments, Subscript, Value,
+    AccessExpr, ArrayElemTypeDef, BinaryOperator, CastKind, DataType, Expr, Function, FunctionArg,
+    FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident, ObjectName, Subscript, Value,
 };
 use levada_catalog::pg::relations;
 
 use super::build::{array, array_items, call, folded, last_name, literal_text, number, text};
 use super::cast::take;
-use crate::pg_compat::function::is_known;
+use super::relation::strip_schema;
+use crate::pg_compat::function::{is_known, with_backslashes};
 
 /// Functions that yield a list here and a set of rows in PostgreSQL.
 pub(super) const SET_RETURNING: &[&str] =
     &["generate_subscripts", "_pg_expandarray", "pg_options_to_table", "pg_partition_ancestors"];
 
-pub(super) fn rewrite(expr: &mut Expr) {
+pub(super) fn rewrite(expr: &mut Expr, reads_catalog: bool) {
     match expr {
         Expr::Collate { expr: inner, .. } => *expr = take(inner),
         Expr::Function(function) => {
-            strip_schema(function);
+            complete(function);
             if is_set_returning(function) {
                 let list = take(expr);
                 *expr = call("unnest", vec![list]);
+            } else if reads_catalog {
+                coalesce_array(function);
             }
         }
         Expr::BinaryOp { left, op, right } => {
@@ -34,8 +37,8 @@ pub(super) fn rewrite(expr: &mut Expr) {
                 *op = plain;
             }
             if matches!(op, BinaryOperator::Eq | BinaryOperator::NotEq) {
-                array_literal_beside(left, right);
-                array_literal_beside(right, left);
+                literal_beside(left, right);
+                literal_beside(right, left);
             }
         }
         Expr::AnyOp { left, right, .. } | Expr::AllOp { left, right, .. } => {
@@ -45,8 +48,10 @@ pub(super) fn rewrite(expr: &mut Expr) {
             if let Some(Value::SingleQuotedString(escape)) = escape_char.as_ref().map(|v| &v.value)
                 && escape != "\\"
             {
-                let escaped = call("like_escape", vec![take(pattern), text(escape)]);
-                **pattern = escaped;
+                **pattern = match literal_text(pattern) {
+                    Some(literal) => text(&with_backslashes(literal, escape)),
+                    None => call("like_escape", vec![take(pattern), text(escape)]),
+                };
                 *escape_char = None;
             }
         }
@@ -56,13 +61,8 @@ pub(super) fn rewrite(expr: &mut Expr) {
 }
 
 /// Functions have no schemas here; those written without parentheses get them.
-fn strip_schema(function: &mut Function) {
-    if let [schema, _] = function.name.0.as_slice()
-        && let Some(schema) = schema.as_ident()
-        && matches!(folded(schema).as_str(), "pg_catalog" | "information_schema")
-    {
-        function.name.0.remove(0);
-    }
+fn complete(function: &mut Function) {
+    strip_schema(&mut function.name);
     let bare = matches!(function.args, FunctionArguments::None);
     if bare && last_name(&function.name).is_some_and(|name| is_known(&name)) {
         function.args = FunctionArguments::List(FunctionArgumentList {
@@ -105,11 +105,38 @@ fn operator(symbol: &str) -> Option<BinaryOperator> {
     })
 }
 
-/// `polroles = '{0}'`: beside an array of the system catalog, the text is an array.
-fn array_literal_beside(column: &Expr, literal: &mut Expr) {
-    let known = column_name(column).is_some_and(|name| array_columns().contains(name.as_str()));
-    if known && let Some(items) = literal_text(literal).and_then(array_items) {
-        *literal = array(items);
+/// `polroles = '{0}'`, `indisprimary = 't'`: beside an array or a boolean of the system catalog, the text is
+/// one too.
+fn literal_beside(column: &Expr, literal: &mut Expr) {
+    let Some(name) = column_name(column) else { return };
+    if array_columns().contains(name.as_str()) {
+        if let Some(items) = literal_text(literal).and_then(array_items) {
+            *literal = array(items);
+        }
+    } else if boolean_columns().contains(name.as_str()) {
+        let truth = match literal_text(literal) {
+            Some("t" | "true") => true,
+            Some("f" | "false") => false,
+            Some(_) | None => return,
+        };
+        *literal = Expr::Value(Value::Boolean(truth).with_empty_span());
+    }
+}
+
+/// `coalesce(x, '{}')`: the text is an array if `x` is one, which only its type tells.
+fn coalesce_array(function: &mut Function) {
+    let FunctionArguments::List(list) = &function.args else { return };
+    let [
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(first)),
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(last)),
+    ] = list.args.as_slice()
+    else {
+        return;
+    };
+    let shaped = literal_text(last).and_then(array_items).is_some();
+    let is_coalesce = last_name(&function.name).as_deref() == Some("coalesce");
+    if is_coalesce && shaped && !matches!(first, Expr::Value(_)) {
+        function.name = ObjectName::from(Ident::new("coalesce_array"));
     }
 }
 
@@ -187,6 +214,11 @@ fn array_columns() -> &'static HashSet<&'static str> {
     static NAMES: LazyLock<HashSet<&'static str>> = LazyLock::new(|| {
         columns_of(|t| t.starts_with('_') || matches!(t, "int2vector" | "oidvector"))
     });
+    &NAMES
+}
+
+fn boolean_columns() -> &'static HashSet<&'static str> {
+    static NAMES: LazyLock<HashSet<&'static str>> = LazyLock::new(|| columns_of(|t| t == "bool"));
     &NAMES
 }
 

@@ -8,7 +8,7 @@ use datafusion::sql::sqlparser::ast::{
     SetExpr, TableAlias, TableAliasColumnDef, TableFactor, TableWithJoins, Value, VisitMut,
     VisitorMut,
 };
-use levada_catalog::pg::relation;
+use levada_catalog::pg::{PgRelation, relation};
 
 use super::build::{call, derived, folded, item, last_name, number, select, text};
 use super::expression::SET_RETURNING;
@@ -22,10 +22,12 @@ pub(super) fn rewrite(factor: &mut TableFactor, ctes: &HashSet<String>) {
             None
         }
         TableFactor::Table { name, alias, args: Some(list), with_ordinality, .. } => {
+            strip_schema(name);
             let arguments = expressions(&list.args);
             arguments.and_then(|a| function(name, a, alias.as_mut(), *with_ordinality))
         }
         TableFactor::Function { name, alias, args, with_ordinality, .. } => {
+            strip_schema(name);
             let arguments = expressions(args);
             arguments.and_then(|a| function(name, a, alias.as_mut(), *with_ordinality))
         }
@@ -99,16 +101,35 @@ impl VisitorMut for TableOids {
 
 fn system_alias(factor: &TableFactor) -> Option<(String, u32)> {
     let TableFactor::Table { name, alias, args: None, .. } = factor else { return None };
-    let bare = last_name(name)?;
-    let found = relation(&bare)?;
-    let qualified = name.0.len() == 1 || schema_of(name).as_deref() == Some(found.schema);
-    let alias = alias.as_ref().map_or(bare, |a| folded(&a.name));
-    qualified.then_some((alias, found.oid))
+    let found = system_relation(name)?;
+    let alias = alias.as_ref().map_or_else(|| found.name.to_owned(), |a| folded(&a.name));
+    Some((alias, found.oid))
+}
+
+/// Whether a name is that of a relation of the system catalog.
+pub(super) fn is_system(name: &ObjectName) -> bool {
+    system_relation(name).is_some()
+}
+
+fn system_relation(name: &ObjectName) -> Option<&'static PgRelation> {
+    let found = relation(&last_name(name)?)?;
+    let bare = name.0.len() == 1 && found.schema == "pg_catalog";
+    (bare || schema_of(name).as_deref() == Some(found.schema)).then_some(found)
 }
 
 fn schema_of(name: &ObjectName) -> Option<String> {
     let position = name.0.len().checked_sub(2)?;
     name.0.get(position)?.as_ident().map(folded)
+}
+
+/// Functions have no schemas here.
+pub(super) fn strip_schema(name: &mut ObjectName) {
+    if let [schema, _] = name.0.as_slice()
+        && let Some(schema) = schema.as_ident()
+        && matches!(folded(schema).as_str(), "pg_catalog" | "information_schema")
+    {
+        name.0.remove(0);
+    }
 }
 
 fn qualify(name: &mut ObjectName, ctes: &HashSet<String>) {

@@ -24,7 +24,8 @@ const TRACES: &[(&str, &str)] = &[
 ];
 
 /// Queries that may fail: a piece of their text and why.
-const EXPECTED: &[(&str, &str)] = &[];
+const EXPECTED: &[(&str, &str)] =
+    &[("CROSS JOIN UNNEST(conkey)", "a function in FROM of a column beside it")];
 
 /// The statements of a trace, which sets each apart by a comment with its protocol.
 fn statements(trace: &str) -> Vec<String> {
@@ -60,7 +61,7 @@ impl VisitorMut for Parameters {
                 };
             }
             Expr::AnyOp { right, .. } if is_parameter(right) => **right = value("{r,v}"),
-            e if is_parameter(e) => *e = number("16385"),
+            e if is_parameter(e) => *e = value("16385"),
             _ => {}
         }
         ControlFlow::Continue(())
@@ -80,13 +81,13 @@ async fn recorded_catalog_queries_run() {
         let mut passed = 0;
         let mut count = 0;
         for text in statements(trace) {
-            let Ok(parsed) = parse(&text) else {
-                if text.to_lowercase().contains("pg_") {
-                    failures.push(format!("{client}: parse: {:?}\n{text}", parse(&text).err()));
-                }
-                continue;
-            };
-            for mut statement in parsed {
+            let parsed = parse(&text);
+            if let Err(error) = &parsed
+                && text.to_lowercase().contains("pg_")
+            {
+                failures.push(format!("{client}: {error}\n{text}"));
+            }
+            for mut statement in parsed.unwrap_or_default() {
                 if !matches!(statement, Statement::Query(_)) || !is_catalog_query(&statement) {
                     continue;
                 }
