@@ -595,7 +595,11 @@ mod tests {
         }
         assert_eq!(a.died().count(), 2, "rows of the start that died");
         a.begin_tick();
-        assert_eq!(matches(&mut a, 1, Side::Before), 1, "the next tick starts where this one ended");
+        assert_eq!(
+            matches(&mut a, 1, Side::Before),
+            1,
+            "the next tick starts where this one ended"
+        );
     }
 
     #[test]

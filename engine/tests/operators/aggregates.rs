@@ -56,7 +56,10 @@ fn linear_aggregates_by_a_string_key() {
 #[test]
 fn extremes_by_a_float_key() {
     let calls = || {
-        [K, I, F, S, D, B, T].into_iter().flat_map(|c| [call(Min, Some(c)), call(Max, Some(c))]).collect()
+        [K, I, F, S, D, B, T]
+            .into_iter()
+            .flat_map(|c| [call(Min, Some(c)), call(Max, Some(c))])
+            .collect()
     };
     let sql = "SELECT f, min(k), max(k), min(i), max(i), min(f), max(f), min(s), max(s), min(d), max(d), \
                min(b), max(b), min(t), max(t) FROM t0 GROUP BY f";

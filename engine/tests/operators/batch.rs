@@ -87,10 +87,15 @@ fn known_answers() {
     run(async {
         let bag = query("SELECT sum(x), avg(x), sum(n) FROM t", &rows, 2).await.expect("an answer");
         assert_eq!(bag.keys().collect::<Vec<_>>(), ["0.6 | 0.12 | '15'"], "exact");
-        let zeros: Vec<Row> = vec![(None, Some(-0.0), 1), (None, Some(0.0), 1), (None, Some(f64::NAN), 1)];
+        let zeros: Vec<Row> =
+            vec![(None, Some(-0.0), 1), (None, Some(0.0), 1), (None, Some(f64::NAN), 1)];
         let sql = "SELECT min(x), max(x), sum(x) FROM t GROUP BY g";
         let bag = query(sql, &zeros, 1).await.expect("an answer");
-        assert_eq!(bag.keys().collect::<Vec<_>>(), ["0.0 | NaN | NaN"], "zero has no sign, NaN is greatest");
+        assert_eq!(
+            bag.keys().collect::<Vec<_>>(),
+            ["0.0 | NaN | NaN"],
+            "zero has no sign, NaN is greatest"
+        );
     });
 }
 

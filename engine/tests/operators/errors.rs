@@ -62,9 +62,15 @@ fn failing_rows_are_set_apart_and_heal() {
         let first = step(operator.as_mut(), 0, &[&Delta::of([DeltaBatch::inserts(rows(&all))])]);
         let errors = error_sum(&[&first]);
         assert_eq!(errors.len(), bad, "one error per failing row");
-        assert!(errors.iter().all(|(e, w)| e.sqlstate == "22012" && e.message == "division by zero" && *w == 1), "{errors:?}");
+        assert!(
+            errors
+                .iter()
+                .all(|(e, w)| e.sqlstate == "22012" && e.message == "division by zero" && *w == 1),
+            "{errors:?}"
+        );
         let gone: Vec<(i64, i64)> = all.iter().copied().filter(|r| r.1 == 0).collect();
-        let second = step(operator.as_mut(), 1, &[&Delta::of([DeltaBatch::retractions(rows(&gone))])]);
+        let second =
+            step(operator.as_mut(), 1, &[&Delta::of([DeltaBatch::retractions(rows(&gone))])]);
         assert_eq!(error_sum(&[&first, &second]), [], "the errors are gone with their rows");
         assert_eq!(second.rows(), 0, "nothing else changed");
     }
@@ -72,7 +78,11 @@ fn failing_rows_are_set_apart_and_heal() {
 
 #[test]
 fn errors_of_inputs_pass_once() {
-    let error = ErrorRow { sqlstate: "22012".to_owned(), message: "division by zero".to_owned(), row_hash: 1 };
+    let error = ErrorRow {
+        sqlstate: "22012".to_owned(),
+        message: "division by zero".to_owned(),
+        row_hash: 1,
+    };
     let delta = Delta { ok: Vec::new(), err: vec![(error, 1)] };
     let node = JoinNode {
         left_keys: vec![0],
@@ -82,7 +92,8 @@ fn errors_of_inputs_pass_once() {
         output: vec![0],
     };
     let output = Arc::new(schema().project(&[0]).expect("a column"));
-    let mut join = Join::new(&node, [&schema(), &schema()], output, HashWidth::Full).expect("a join");
+    let mut join =
+        Join::new(&node, [&schema(), &schema()], output, HashWidth::Full).expect("a join");
     let out = step(&mut join, 0, &[&delta, &Delta::default()]);
     assert_eq!(out.err, delta.err, "from the left");
     let out = step(&mut join, 1, &[&Delta::default(), &Delta::default()]);
@@ -91,7 +102,8 @@ fn errors_of_inputs_pass_once() {
 
 #[test]
 fn a_failing_residual_is_an_error_of_the_pair() {
-    let concatenation = Schema::new(["a", "b", "a", "b"].map(|n| Field::new(n, DataType::Int64, true)).to_vec());
+    let concatenation =
+        Schema::new(["a", "b", "a", "b"].map(|n| Field::new(n, DataType::Int64, true)).to_vec());
     let column = |i: usize| Arc::new(Column::new(concatenation.field(i).name(), i));
     let quotient = binary(column(1), Operator::Divide, column(3), &concatenation).expect("typed");
     let residual = binary(quotient, Operator::Gt, lit(0i64), &concatenation).expect("typed");
@@ -103,13 +115,18 @@ fn a_failing_residual_is_an_error_of_the_pair() {
         output: vec![1, 3],
     };
     let output = Arc::new(concatenation.project(&[1, 3]).expect("columns"));
-    let mut join = Join::new(&node, [&schema(), &schema()], output, HashWidth::Full).expect("a join");
+    let mut join =
+        Join::new(&node, [&schema(), &schema()], output, HashWidth::Full).expect("a join");
     let left = Delta::of([DeltaBatch::inserts(rows(&[(1, 10), (1, 20), (2, 5)]))]);
     let right = Delta::of([DeltaBatch::inserts(rows(&[(1, 0), (1, 2), (2, 0)]))]);
     let first = step(&mut join, 0, &[&left, &right]);
     let mut sum = Bag::new();
     add(&mut sum, &first);
-    assert_eq!(sum.into_iter().collect::<Vec<_>>(), [("'10' | '2'".to_owned(), 1), ("'20' | '2'".to_owned(), 1)], "the others");
+    assert_eq!(
+        sum.into_iter().collect::<Vec<_>>(),
+        [("'10' | '2'".to_owned(), 1), ("'20' | '2'".to_owned(), 1)],
+        "the others"
+    );
     assert_eq!(error_sum(&[&first]).iter().map(|e| e.1).sum::<i64>(), 3, "three pairs fail");
     let zero = Delta::of([DeltaBatch::retractions(rows(&[(1, 0), (2, 0)]))]);
     let second = step(&mut join, 1, &[&Delta::default(), &zero]);
@@ -128,10 +145,12 @@ fn a_sum_out_of_range_is_an_error_of_its_group() {
         output_type: DataType::Int64,
     };
     let node = AggregateNode { keys: vec![0], calls: vec![call] };
-    let mut operator = Aggregate::new(&node, &schema(), false, schema(), HashWidth::Full).expect("sums");
+    let mut operator =
+        Aggregate::new(&node, &schema(), false, schema(), HashWidth::Full).expect("sums");
     let mut sum = Bag::new();
     let delta = |b: DeltaBatch| Delta::of([b]);
-    let first = step(&mut operator, 0, &[&delta(DeltaBatch::inserts(rows(&[(1, i64::MAX), (2, 1)])))]);
+    let first =
+        step(&mut operator, 0, &[&delta(DeltaBatch::inserts(rows(&[(1, i64::MAX), (2, 1)])))]);
     add(&mut sum, &first);
     assert_eq!(sum.len(), 2, "two groups");
     let second = step(&mut operator, 1, &[&delta(DeltaBatch::inserts(rows(&[(1, 1)])))]);
@@ -139,7 +158,11 @@ fn a_sum_out_of_range_is_an_error_of_its_group() {
     assert_eq!(sum.keys().collect::<Vec<_>>(), ["'2' | '1'"], "the group has left");
     let errors = error_sum(&[&second]);
     assert_eq!(errors.len(), 1, "as an error");
-    assert_eq!((errors[0].0.sqlstate.as_str(), errors[0].0.message.as_str()), ("22003", "bigint out of range"), "named");
+    assert_eq!(
+        (errors[0].0.sqlstate.as_str(), errors[0].0.message.as_str()),
+        ("22003", "bigint out of range"),
+        "named"
+    );
     let third = step(&mut operator, 2, &[&delta(DeltaBatch::inserts(rows(&[(1, -5)])))]);
     add(&mut sum, &third);
     assert!(sum.contains_key(&format!("'1' | '{}'", i64::MAX - 4)), "and is back");
@@ -151,11 +174,9 @@ fn retracting_what_is_not_there_is_an_internal_error() {
     let bad = Delta::of([DeltaBatch::retractions(rows(&[(1, 1)]))]);
     let node = AggregateNode { keys: vec![0], calls: Vec::new() };
     let output = Arc::new(schema().project(&[0]).expect("a column"));
-    let tick = levada_engine::operator::Tick {
-        epoch: levada_storage::epoch::Epoch(1),
-        now_us: 0,
-    };
-    let mut groups = Aggregate::new(&node, &schema(), false, output, HashWidth::Full).expect("groups");
+    let tick = levada_engine::operator::Tick { epoch: levada_storage::epoch::Epoch(1), now_us: 0 };
+    let mut groups =
+        Aggregate::new(&node, &schema(), false, output, HashWidth::Full).expect("groups");
     assert!(groups.step(&tick, &[&bad]).is_err(), "a group");
     let mut distinct = levada_engine::operator::distinct::Distinct::new(schema(), HashWidth::Full);
     assert!(distinct.step(&tick, &[&bad]).is_err(), "a distinct row");

@@ -67,7 +67,9 @@ impl Case {
     pub(crate) fn check(&self) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         runtime.block_on(async {
-            for (seed, width) in [HashWidth::Full, HashWidth::Bits(4), HashWidth::Bits(0)].into_iter().enumerate() {
+            for (seed, width) in
+                [HashWidth::Full, HashWidth::Bits(4), HashWidth::Bits(0)].into_iter().enumerate()
+            {
                 for restore_every in [0, 4] {
                     self.run(seed as u64 + 1, width, restore_every).await;
                 }
@@ -136,8 +138,19 @@ impl Case {
         let fields = frame.schema().as_arrow().clone();
         let batches = frame.collect().await.expect("an answer");
         let mut bag = Bag::new();
-        batches.iter().for_each(|b| rows_of(b).into_iter().for_each(|r| *bag.entry(r).or_insert(0) += 1));
-        (Arc::new(Schema::new(fields.fields().iter().map(|f| f.as_ref().clone().with_nullable(true)).collect::<Vec<_>>())), bag)
+        batches
+            .iter()
+            .for_each(|b| rows_of(b).into_iter().for_each(|r| *bag.entry(r).or_insert(0) += 1));
+        (
+            Arc::new(Schema::new(
+                fields
+                    .fields()
+                    .iter()
+                    .map(|f| f.as_ref().clone().with_nullable(true))
+                    .collect::<Vec<_>>(),
+            )),
+            bag,
+        )
     }
 }
 

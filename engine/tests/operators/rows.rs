@@ -54,9 +54,21 @@ impl Rng {
     }
 
     pub(crate) fn row(&mut self) -> Row {
-        const KEYS: [&str; 6] = ["", "a", "b", "key", "a key of more than twelve bytes", "another of them"];
+        const KEYS: [&str; 6] =
+            ["", "a", "b", "key", "a key of more than twelve bytes", "another of them"];
         const FLOATS: [f64; 12] = [
-            0.0, -0.0, 0.1, 0.2, -0.3, 1e300, -1e300, 1e-300, 12345.678, f64::NAN, f64::INFINITY, -2.5e9,
+            0.0,
+            -0.0,
+            0.1,
+            0.2,
+            -0.3,
+            1e300,
+            -1e300,
+            1e-300,
+            12345.678,
+            f64::NAN,
+            f64::INFINITY,
+            -2.5e9,
         ];
         Row {
             k: self.pick(&KEYS),

@@ -46,7 +46,10 @@ fn project_evaluates_each_row() {
 
 #[test]
 fn union_adds_the_inputs() {
-    let case = Case::new(Op::Union, "SELECT * FROM t0 UNION ALL SELECT * FROM t1 UNION ALL SELECT * FROM t0");
+    let case = Case::new(
+        Op::Union,
+        "SELECT * FROM t0 UNION ALL SELECT * FROM t1 UNION ALL SELECT * FROM t0",
+    );
     Case { inputs: vec![0, 1, 0], ..case }.check();
 }
 
