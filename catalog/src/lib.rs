@@ -3,6 +3,7 @@
 pub mod change;
 pub mod error;
 pub mod object;
+pub mod pg;
 pub mod state;
 
 pub use change::{Change, ChangeSet};

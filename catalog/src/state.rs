@@ -266,7 +266,8 @@ impl Catalog {
     fn describe_dependents(&self, foreign: &[ObjectId]) -> Vec<String> {
         let line = |id: &ObjectId| {
             let object = &self.objects[id];
-            let needs = object.depends_on.iter().filter_map(|d| self.objects.get(d));
+            let owner = std::iter::once(&object.schema).filter(|s| **s >= FIRST_USER_OID);
+            let needs = object.depends_on.iter().chain(owner).filter_map(|d| self.objects.get(d));
             needs
                 .map(|n| {
                     format!(

@@ -110,6 +110,12 @@ impl Arrangement {
         self.rows.log.schema()
     }
 
+    /// The key columns; empty when there is none.
+    #[must_use]
+    pub fn keys(&self) -> &[usize] {
+        &self.keys
+    }
+
     /// Number of live rows.
     #[must_use]
     pub fn rows(&self) -> u64 {

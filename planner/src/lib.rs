@@ -1,4 +1,29 @@
 //! From SQL text to an incremental plan.
+//!
+//! The life of a statement in this crate:
+//!
+//! ```text
+//! text --parse--> Statement --bind--> LogicalPlan --optimize_for_delta--> LogicalPlan --delta_plan--> DeltaPlan
+//! ```
+//!
+//! [`parse`] tokenises once and keeps positions. [`bind`] resolves names in the catalog and expands plain
+//! views. [`environment::optimize_for_delta`] runs an allow-list of rules. [`incremental`] turns each
+//! operator into a node of the [`delta_plan::DeltaPlan`], or into a recompute with its reason.
+//! [`lineage`] reads column lineage off the same logical plan; [`explain`] prints the result.
 
 pub mod aggregate;
+pub mod bind;
 pub mod delta_plan;
+pub mod environment;
+pub mod error;
+pub mod explain;
+pub mod incremental;
+pub mod lineage;
+pub mod parse;
+pub mod pg_compat;
+pub mod relation;
+pub mod statement;
+mod table_function;
+mod types;
+
+pub use error::{Error, Result};

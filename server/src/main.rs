@@ -1,2 +1,34 @@
-//! The Levada process.
-fn main() {}
+//! The `levada` binary.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+use levada_server::command::Cli;
+
+/// Stack of the threads that plan queries: deep expressions are walked by recursion.
+const STACK_BYTES: usize = 32 * 1024 * 1024;
+
+fn main() -> ExitCode {
+    // Two TLS providers are linked in by connectors; without a default, builders of clients panic.
+    if rustls::crypto::ring::default_provider().install_default().is_err() {
+        tracing::debug!("a TLS provider was installed already");
+    }
+    let cli = Cli::parse();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_stack_size(STACK_BYTES)
+        .build();
+    let result = match runtime {
+        Ok(runtime) => runtime.block_on(cli.run()),
+        Err(error) => Err(anyhow::Error::new(error).context("could not start the runtime")),
+    };
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            // A closed standard error leaves nobody to tell.
+            drop(writeln!(std::io::stderr(), "levada: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -241,8 +241,8 @@ impl Table {
     /// Begins to load the slot where a search for `tag` starts.
     #[inline]
     fn prefetch(&self, tag: u32) {
-        if let Some(slot) = self.slots.get(self.home(tag)) {
-            prefetch(slot);
+        if !self.slots.is_empty() {
+            prefetch(&self.slots[self.home(tag)]);
         }
     }
 }

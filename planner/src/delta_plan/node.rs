@@ -26,6 +26,30 @@ pub struct DeltaPlan {
     pub root: NodeId,
 }
 
+impl DeltaPlan {
+    /// The stored relations it reads.
+    pub fn reads(&self) -> impl Iterator<Item = u32> + '_ {
+        self.nodes.iter().filter_map(|node| match &node.op {
+            Op::Relation { id, .. } => Some(*id),
+            _ => None,
+        })
+    }
+
+    /// Reasons of the recomputed nodes, each once; empty when all of it is maintained by deltas.
+    #[must_use]
+    pub fn recompute_reasons(&self) -> Vec<&str> {
+        let mut reasons: Vec<&str> = Vec::new();
+        for node in &self.nodes {
+            if let Op::Recompute(recompute) = &node.op
+                && !reasons.contains(&recompute.reason.as_str())
+            {
+                reasons.push(&recompute.reason);
+            }
+        }
+        reasons
+    }
+}
+
 /// One operator of the plan.
 #[derive(Clone, Debug)]
 pub struct Node {
@@ -154,6 +178,8 @@ pub struct Recompute {
     pub reason: String,
     /// The relations it reads: a change of any of them runs it again. Equal to the node's inputs.
     pub relations: Vec<u32>,
+    /// The plan as text, for display and identity.
+    pub text: String,
     /// The optimised logical plan over those relations.
     pub query: Arc<datafusion::logical_expr::LogicalPlan>,
 }
@@ -208,6 +234,7 @@ impl fmt::Debug for Recompute {
         f.debug_struct("Recompute")
             .field("reason", &self.reason)
             .field("relations", &self.relations)
+            .field("text", &self.text)
             .finish_non_exhaustive()
     }
 }

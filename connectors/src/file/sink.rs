@@ -1,0 +1,282 @@
+//! A relation as files of a folder, one set of parts per epoch.
+//!
+//! ```text
+//! folder/part-<epoch, 20 digits>-<n>.parquet     rows
+//! folder/_levada/<epoch, 20 digits>.json         manifest of a replacing epoch: its parts
+//! folder/.part-....tmp                           being written
+//! ```
+//! **append** writes an epoch as exactly one part: that the part exists is that the epoch is complete.
+//!
+//! **replace** writes all parts under temporary names, then the manifest, then gives the parts their
+//! names and removes the older ones. The manifest is the commit: before it a crash leaves the former
+//! contents and temporary files, which [`Sink::resume`] removes; after it `resume` finishes the renaming.
+//! So `*.parquet` shows one epoch at every time but for the moment of renaming, and always after `resume`.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::csv::WriterBuilder;
+use arrow::datatypes::SchemaRef;
+use arrow::error::ArrowError;
+use arrow::json::LineDelimitedWriter;
+use async_trait::async_trait;
+use futures::StreamExt;
+use levada_storage::epoch::Epoch;
+use parquet::arrow::ArrowWriter;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::errors::ParquetError;
+use parquet::file::properties::WriterProperties;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::file::listing::path_of;
+use crate::file::publish::Folder;
+use crate::format::Format;
+use crate::sink::{Delivery, Rows, Sink};
+
+/// Rows of a part before the next one is begun.
+const PART_ROWS_MAX: usize = 4_000_000;
+/// The version of manifests that this release writes and reads.
+const MANIFEST_VERSION: u32 = 1;
+
+/// A folder of part files.
+#[derive(Debug)]
+pub(crate) struct FileSink {
+    folder: Folder,
+    manifests: Folder,
+    format: Format,
+    schema: SchemaRef,
+}
+
+/// What `_levada/<epoch>.json` holds.
+#[derive(Debug, Serialize, Deserialize)]
+struct Manifest {
+    version: u32,
+    epoch: u64,
+    rows: u64,
+    files: Vec<String>,
+}
+
+impl FileSink {
+    /// A sink into the folder `uri`. Does no I/O.
+    pub(crate) fn new(uri: &str, format: Format, schema: SchemaRef) -> Result<Self> {
+        let folder = Folder::new(path_of(uri)?);
+        let mut trial = Encoder::new(&format, &schema, std::io::sink());
+        if let Ok(encoder) = trial.as_mut() {
+            let empty = encoder.write(&RecordBatch::new_empty(Arc::clone(&schema)));
+            trial = empty.and(trial);
+        }
+        if let Err(fault) = trial {
+            let construct = format!("a {} file of these columns ({fault})", format.ending());
+            return Err(Error::Unsupported { construct: construct.into() });
+        }
+        Ok(Self { manifests: folder.child("_levada"), folder, format, schema })
+    }
+
+    fn part(&self, epoch: Epoch, n: usize) -> String {
+        format!("part-{:020}-{n}.{}", epoch.0, self.format.ending())
+    }
+
+    /// Opens the temporary file of a part.
+    fn start(&self, name: &str) -> Result<Encoder<File>> {
+        let file = self.folder.start(name)?;
+        Encoder::new(&self.format, &self.schema, file).map_err(|e| self.failed(name, e))
+    }
+
+    /// Makes a part durable under its temporary name.
+    fn finish(&self, name: &str, encoder: Encoder<File>) -> Result<()> {
+        let file = encoder.finish().map_err(|e| self.failed(name, e))?;
+        self.folder.finish(name, &file)
+    }
+
+    fn failed(&self, name: &str, source: ParquetError) -> Error {
+        Error::Parquet { path: self.folder.display(name), source: Box::new(source) }
+    }
+
+    /// Writes all rows of the stream to temporary files; returns their later names and the rows.
+    async fn stage(&self, epoch: Epoch, mut rows: Rows<'_>) -> Result<(Vec<String>, u64)> {
+        let mut files = vec![self.part(epoch, 0)];
+        let mut encoder = self.start(&files[0])?;
+        let (mut in_part, mut total) = (0, 0);
+        while let Some(batch) = rows.next().await {
+            let batch = batch.map_err(|e| Error::arrow("read the rows of a sink", e))?;
+            if in_part >= PART_ROWS_MAX {
+                let name = self.part(epoch, files.len());
+                let full = std::mem::replace(&mut encoder, self.start(&name)?);
+                self.finish(files.last().expect("there is a first part"), full)?;
+                files.push(name);
+                in_part = 0;
+            }
+            let name = files.last().expect("there is a first part");
+            encoder.write(&batch).map_err(|e| self.failed(name, e))?;
+            in_part += batch.num_rows();
+            total += u64::try_from(batch.num_rows()).expect("sizes fit 64 bits");
+        }
+        self.finish(files.last().expect("there is a first part"), encoder)?;
+        Ok((files, total))
+    }
+
+    /// Gives the parts of a manifest their names and removes what is older.
+    fn settle(&self, manifest: &Manifest) -> Result<()> {
+        for name in &manifest.files {
+            self.folder.publish(name)?;
+        }
+        self.folder.sync()?;
+        for name in self.folder.names()? {
+            let old = epoch_of_part(&name).is_some_and(|epoch| {
+                epoch < manifest.epoch
+                    || (epoch == manifest.epoch && !manifest.files.contains(&name))
+            });
+            if old {
+                self.folder.remove(&name)?;
+            }
+        }
+        for name in self.manifests.names()? {
+            if epoch_of_manifest(&name).is_some_and(|epoch| epoch < manifest.epoch) {
+                self.manifests.remove(&name)?;
+            }
+        }
+        self.folder.sync()?;
+        self.manifests.sync()
+    }
+
+    /// The newest manifest.
+    fn manifest(&self) -> Result<Option<Manifest>> {
+        let names = self.manifests.names()?;
+        let Some(name) = names.iter().rfind(|name| epoch_of_manifest(name).is_some()) else {
+            return Ok(None);
+        };
+        let corrupt = |message: String| Error::Corrupt {
+            place: self.manifests.display(name),
+            message: message.into(),
+        };
+        let manifest: Manifest = serde_json::from_slice(&self.manifests.read(name)?)
+            .map_err(|e| corrupt(e.to_string()))?;
+        if manifest.version != MANIFEST_VERSION {
+            return Err(corrupt(format!("manifest version {} is unknown", manifest.version)));
+        }
+        Ok(Some(manifest))
+    }
+}
+
+#[async_trait]
+impl Sink for FileSink {
+    fn delivery(&self) -> Delivery {
+        Delivery::ExactlyOnce
+    }
+
+    async fn resume(&mut self) -> Result<Option<Epoch>> {
+        let manifest = self.manifest()?;
+        if let Some(manifest) = &manifest {
+            self.settle(manifest)?;
+        }
+        for folder in [&self.folder, &self.manifests] {
+            for name in folder.names()? {
+                if name.starts_with('.') && name.ends_with(".tmp") {
+                    folder.remove(&name)?;
+                }
+            }
+        }
+        let parts = self.folder.names()?;
+        let newest = parts.iter().filter_map(|name| epoch_of_part(name)).max();
+        Ok(newest.max(manifest.map(|m| m.epoch)).map(Epoch))
+    }
+
+    async fn append(&mut self, epoch: Epoch, rows: &[RecordBatch]) -> Result<()> {
+        if rows.iter().all(|batch| batch.num_rows() == 0) {
+            return Ok(());
+        }
+        self.folder.create()?;
+        let name = self.part(epoch, 0);
+        if self.folder.has(&name) {
+            return Ok(());
+        }
+        let mut encoder = self.start(&name)?;
+        for batch in rows {
+            encoder.write(batch).map_err(|e| self.failed(&name, e))?;
+        }
+        self.finish(&name, encoder)?;
+        self.folder.publish(&name)?;
+        self.folder.sync()
+    }
+
+    async fn replace(&mut self, epoch: Epoch, rows: Rows<'_>) -> Result<()> {
+        self.folder.create()?;
+        self.manifests.create()?;
+        let (files, rows) = self.stage(epoch, rows).await?;
+        self.folder.sync()?;
+        let manifest = Manifest { version: MANIFEST_VERSION, epoch: epoch.0, rows, files };
+        let text =
+            serde_json::to_vec_pretty(&manifest).expect("a manifest holds only numbers and names");
+        self.manifests.put(&format!("{:020}.json", epoch.0), &text)?;
+        self.settle(&manifest)
+    }
+}
+
+/// Writes batches in one format.
+enum Encoder<W: Write + Send> {
+    Parquet(Box<ArrowWriter<W>>),
+    Csv(Box<arrow::csv::Writer<BufWriter<W>>>),
+    Json(LineDelimitedWriter<BufWriter<W>>),
+}
+
+impl<W: Write + Send> Encoder<W> {
+    fn new(format: &Format, schema: &SchemaRef, to: W) -> Result<Self, ParquetError> {
+        Ok(match format {
+            Format::Parquet => {
+                let properties = WriterProperties::builder()
+                    .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
+                    .build();
+                let writer = ArrowWriter::try_new(to, Arc::clone(schema), Some(properties))?;
+                Self::Parquet(Box::new(writer))
+            }
+            Format::Csv(dialect) => Self::Csv(Box::new(
+                WriterBuilder::new()
+                    .with_header(dialect.header)
+                    .with_delimiter(dialect.marks.delimiter)
+                    .with_quote(dialect.marks.quote)
+                    .with_null(dialect.null.clone().unwrap_or_default())
+                    .build(BufWriter::new(to)),
+            )),
+            Format::Json => Self::Json(LineDelimitedWriter::new(BufWriter::new(to))),
+        })
+    }
+
+    fn write(&mut self, batch: &RecordBatch) -> Result<(), ParquetError> {
+        match self {
+            Self::Parquet(writer) => writer.write(batch),
+            Self::Csv(writer) => writer.write(batch).map_err(ParquetError::from),
+            Self::Json(writer) => writer.write(batch).map_err(ParquetError::from),
+        }
+    }
+
+    fn finish(self) -> Result<W, ParquetError> {
+        let buffered = |buffer: BufWriter<W>| {
+            buffer.into_inner().map_err(|e| ParquetError::from(e.into_error()))
+        };
+        match self {
+            Self::Parquet(writer) => writer.into_inner(),
+            Self::Csv(writer) => buffered(writer.into_inner()),
+            Self::Json(mut writer) => {
+                writer.finish().map_err(|e: ArrowError| ParquetError::from(e))?;
+                buffered(writer.into_inner())
+            }
+        }
+    }
+}
+
+/// The epoch in the name of a part.
+fn epoch_of_part(name: &str) -> Option<u64> {
+    let (epoch, rest) = name.strip_prefix("part-")?.split_once('-')?;
+    let (n, _) = rest.split_once('.')?;
+    n.parse::<u64>().ok()?;
+    (epoch.len() == 20).then(|| epoch.parse().ok()).flatten()
+}
+
+/// The epoch in the name of a manifest.
+fn epoch_of_manifest(name: &str) -> Option<u64> {
+    let epoch = name.strip_suffix(".json")?;
+    (epoch.len() == 20).then(|| epoch.parse().ok()).flatten()
+}

@@ -1,0 +1,151 @@
+//! The columns of CSV files that nobody declared.
+//!
+//! Each column keeps a set of types that every value seen so far could be; the first of
+//! boolean, bigint, double precision, date, timestamp that is left wins, else it is text. A column
+//! without any value is text. What would lose something stays text: numbers with leading zeros such as
+//! postal codes, and integers beyond bigint.
+
+use arrow::array::timezone::Tz;
+use arrow::compute::kernels::cast_utils::{Parser, string_to_datetime};
+use arrow::datatypes::{DataType, Date32Type, Field, Schema, TimeUnit};
+
+use crate::error::Result;
+use crate::format::csv::column::{Cells, zone_of};
+use crate::format::csv::scan::{Bounds, Scan};
+use crate::format::csv::{Dialect, bom};
+
+/// What a column may be.
+#[derive(Clone, Copy, Debug)]
+struct Candidates {
+    seen: bool,
+    boolean: bool,
+    integer: bool,
+    float: bool,
+    date: bool,
+    timestamp: bool,
+}
+
+/// Collects what the columns of some files may be.
+#[derive(Debug)]
+pub(crate) struct Inference {
+    names: Vec<String>,
+    columns: Vec<Candidates>,
+    zone: Tz,
+}
+
+impl Inference {
+    /// Nothing seen.
+    pub(crate) fn new() -> Result<Self> {
+        Ok(Self { names: Vec::new(), columns: Vec::new(), zone: zone_of(None)? })
+    }
+
+    /// Takes the first `records` records of a file in; `whole` says that `head` is all of it.
+    pub(crate) fn add(&mut self, head: &[u8], whole: bool, dialect: &Dialect, records: usize) {
+        let text = String::from_utf8_lossy(&head[bom(head)..]);
+        let mut scan = Scan::default();
+        let mut rest = text.as_ref();
+        let mut names = None;
+        if dialect.header {
+            let Some((found, header)) = dialect.names(rest.as_bytes(), whole) else { return };
+            rest = rest.get(header.bytes..).unwrap_or_default();
+            names = Some(unique(found));
+        }
+        let width = names.as_ref().map(Vec::len);
+        scan.run(rest.as_bytes(), dialect.marks, Bounds { width, records, last: whole });
+        let Some(width) = width.or_else(|| usual_width(&scan, rest, dialect, whole)) else {
+            return;
+        };
+        let names = names.unwrap_or_else(|| (1..=width).map(|i| format!("column{i}")).collect());
+        let bounds = Bounds { width: Some(width), records, last: whole };
+        scan.run(rest.as_bytes(), dialect.marks, bounds);
+        let at: Vec<usize> = names.iter().map(|name| self.column(name)).collect();
+        let null = dialect.null.as_deref();
+        let cells = Cells { text: rest, scan: &scan, width, null, marks: dialect.marks };
+        for record in 0..scan.records.len() {
+            for (cell, column) in at.iter().enumerate() {
+                if let Some(value) = cells.value(record, cell) {
+                    self.columns[*column].see(value.trim(), &self.zone);
+                }
+            }
+        }
+    }
+
+    /// The schema, unless no column was found.
+    pub(crate) fn schema(&self) -> Option<Schema> {
+        let typed = self.names.iter().zip(&self.columns);
+        let fields: Vec<_> = typed.map(|(n, c)| Field::new(n, c.best(), true)).collect();
+        (!fields.is_empty()).then(|| Schema::new(fields))
+    }
+
+    /// The place of the column of this name, which may be new.
+    fn column(&mut self, name: &str) -> usize {
+        if let Some(i) = self.names.iter().position(|n| n == name) {
+            return i;
+        }
+        self.names.push(name.to_owned());
+        self.columns.push(Candidates::all());
+        self.names.len() - 1
+    }
+}
+
+impl Candidates {
+    fn all() -> Self {
+        Self { seen: false, boolean: true, integer: true, float: true, date: true, timestamp: true }
+    }
+
+    fn see(&mut self, value: &str, zone: &Tz) {
+        self.seen = true;
+        let digits = value.strip_prefix('-').unwrap_or(value);
+        let numeric = digits.starts_with(|c: char| c.is_ascii_digit() || c == '.');
+        let only_digits = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+        let zeros = digits.len() > 1
+            && digits.starts_with('0')
+            && digits.as_bytes().get(1).is_some_and(u8::is_ascii_digit);
+        self.boolean &= value.eq_ignore_ascii_case("true") || value.eq_ignore_ascii_case("false");
+        self.integer &= only_digits && !zeros && value.parse::<i64>().is_ok();
+        self.float &= numeric
+            && !zeros
+            && value.parse::<f64>().is_ok()
+            && (!only_digits || value.parse::<i64>().is_ok());
+        let dashed = value.len() >= 10 && value.as_bytes().get(4) == Some(&b'-');
+        self.date &= dashed && value.len() == 10 && Date32Type::parse(value).is_some();
+        self.timestamp &= dashed && string_to_datetime(zone, value).is_ok();
+    }
+
+    fn best(self) -> DataType {
+        match self {
+            Self { seen: false, .. } => DataType::Utf8View,
+            Self { boolean: true, .. } => DataType::Boolean,
+            Self { integer: true, .. } => DataType::Int64,
+            Self { float: true, .. } => DataType::Float64,
+            Self { date: true, .. } => DataType::Date32,
+            Self { timestamp: true, .. } => DataType::Timestamp(TimeUnit::Microsecond, None),
+            _ => DataType::Utf8View,
+        }
+    }
+}
+
+/// The width of the first record of a file without a header.
+fn usual_width(scan: &Scan, text: &str, dialect: &Dialect, whole: bool) -> Option<usize> {
+    scan.records.first()?;
+    let mut first = Scan::default();
+    let bounds = Bounds { width: None, records: 1, last: whole };
+    first.run(text.as_bytes(), dialect.marks, bounds);
+    Some(first.cells.len())
+}
+
+/// Names that differ: an empty one becomes `column<n>`, a repeated one gets a number.
+fn unique(names: Vec<String>) -> Vec<String> {
+    let mut out: Vec<String> = Vec::with_capacity(names.len());
+    for (i, name) in names.into_iter().enumerate() {
+        let base = if name.trim().is_empty() { format!("column{}", i + 1) } else { name };
+        let mut candidate = base.clone();
+        let mut n = 2;
+        while out.contains(&candidate) {
+            candidate = format!("{base}_{n}");
+            n += 1;
+        }
+        out.push(candidate);
+    }
+    out
+}

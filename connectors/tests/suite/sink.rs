@@ -1,0 +1,178 @@
+//! The file sink: each epoch once, whatever a crash leaves.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringViewArray};
+use arrow::error::ArrowError;
+use futures::executor::block_on;
+use futures::{StreamExt, stream};
+use levada_connectors::error::Kind;
+use levada_connectors::registry::{SinkRequest, sink};
+use levada_connectors::sink::{Delivery, Sink};
+use levada_storage::epoch::Epoch;
+
+use crate::support::{Recipe, read_all};
+
+fn batch(ids: &[i64]) -> RecordBatch {
+    let text: StringViewArray = ids.iter().map(|id| Some(format!("row {id}"))).collect();
+    let ids: ArrayRef = Arc::new(Int64Array::from(ids.to_vec()));
+    RecordBatch::try_from_iter([("id", ids), ("text", Arc::new(text) as ArrayRef)]).unwrap()
+}
+
+fn open(folder: &Path, format: &str) -> Box<dyn Sink> {
+    let arguments = [format!("file://{}", folder.display())];
+    sink(&SinkRequest {
+        connector: "FILES",
+        arguments: &arguments,
+        options: &[],
+        format,
+        format_options: &[],
+        schema: batch(&[]).schema(),
+    })
+    .unwrap()
+}
+
+fn replace(sink: &mut dyn Sink, epoch: u64, parts: &[&[i64]]) {
+    let rows: Vec<_> = parts.iter().map(|ids| Ok(batch(ids))).collect();
+    block_on(sink.replace(Epoch(epoch), stream::iter(rows).boxed())).unwrap();
+}
+
+/// The ids that a reader of `*.<format>` sees.
+fn seen(folder: &Path, format: &'static str) -> Vec<i64> {
+    let recipe = Recipe::files(&folder.join(format!("*.{format}")), format);
+    let rows = read_all(&recipe).rows.into_iter().map(|row| {
+        let row: serde_json::Value = serde_json::from_str(&row).unwrap();
+        assert_eq!(row["text"], format!("row {}", row["id"]));
+        row["id"].as_i64().unwrap()
+    });
+    rows.collect()
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap();
+    let mut names: Vec<_> =
+        entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn appended_epochs_are_there_once() {
+    for format in ["parquet", "csv", "json"] {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path().join("deep/out");
+        let mut s = open(&folder, format);
+        assert_eq!(s.delivery(), Delivery::ExactlyOnce);
+        assert_eq!(block_on(s.resume()).unwrap(), None);
+        block_on(s.append(Epoch(3), &[batch(&[1, 2]), batch(&[3])])).unwrap();
+        block_on(s.append(Epoch(4), &[batch(&[])])).unwrap();
+        block_on(s.append(Epoch(7), &[batch(&[4])])).unwrap();
+        block_on(s.append(Epoch(7), &[batch(&[4])])).unwrap();
+        assert_eq!(seen(&folder, format), [1, 2, 3, 4], "{format}");
+        assert_eq!(block_on(open(&folder, format).resume()).unwrap(), Some(Epoch(7)));
+        let part = format!("part-{:020}-0.{format}", 3);
+        assert!(names(&folder).contains(&part), "{part} is one of {:?}", names(&folder));
+    }
+}
+
+#[test]
+fn replacing_leaves_one_epoch() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut s = open(folder.path(), "parquet");
+    replace(s.as_mut(), 1, &[&[1, 2], &[3]]);
+    assert_eq!(seen(folder.path(), "parquet"), [1, 2, 3]);
+    replace(s.as_mut(), 5, &[&[7]]);
+    assert_eq!(seen(folder.path(), "parquet"), [7]);
+    replace(s.as_mut(), 6, &[]);
+    assert_eq!(seen(folder.path(), "parquet"), [0; 0], "an empty relation is an empty file");
+    assert_eq!(names(&folder.path().join("_levada")), [format!("{:020}.json", 6)]);
+    assert_eq!(block_on(open(folder.path(), "parquet").resume()).unwrap(), Some(Epoch(6)));
+}
+
+#[test]
+fn a_failing_stream_leaves_the_former_contents() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut s = open(folder.path(), "parquet");
+    replace(s.as_mut(), 1, &[&[1]]);
+    let broken = [Ok(batch(&[2])), Err(ArrowError::ComputeError("division by zero".into()))];
+    let failed = block_on(s.replace(Epoch(2), stream::iter(broken).boxed()));
+    assert!(failed.is_err(), "the stream failed");
+    assert_eq!(seen(folder.path(), "parquet"), [1]);
+    let mut s = open(folder.path(), "parquet");
+    assert_eq!(block_on(s.resume()).unwrap(), Some(Epoch(1)));
+    assert!(names(folder.path()).iter().all(|n| !n.starts_with('.')), "leftovers are gone");
+}
+
+/// The files of a folder that held epoch 1 and was replaced by epoch 2, stopped after `step` of: part
+/// written, manifest written, part named, old part removed, old manifest removed.
+fn crashed(folder: &Path, step: usize) {
+    let next = tempfile::tempdir().unwrap();
+    replace(open(next.path(), "parquet").as_mut(), 2, &[&[10, 20]]);
+    replace(open(folder, "parquet").as_mut(), 1, &[&[1]]);
+    let part = format!("part-{:020}-0.parquet", 2);
+    let manifest = format!("_levada/{:020}.json", 2);
+    let temporary = folder.join(format!(".{part}.tmp"));
+    fs::copy(next.path().join(&part), &temporary).unwrap();
+    if step >= 1 {
+        fs::copy(next.path().join(&manifest), folder.join(&manifest)).unwrap();
+    }
+    if step >= 2 {
+        fs::rename(&temporary, folder.join(&part)).unwrap();
+    }
+    if step >= 3 {
+        fs::remove_file(folder.join(format!("part-{:020}-0.parquet", 1))).unwrap();
+    }
+    if step >= 4 {
+        fs::remove_file(folder.join(format!("_levada/{:020}.json", 1))).unwrap();
+    }
+}
+
+#[test]
+fn a_crash_at_any_step_of_replacing_is_finished_or_undone() {
+    for step in 0..=4 {
+        let folder = tempfile::tempdir().unwrap();
+        crashed(folder.path(), step);
+        let mut s = open(folder.path(), "parquet");
+        let (epoch, ids): (u64, &[i64]) = if step == 0 { (1, &[1]) } else { (2, &[10, 20]) };
+        assert_eq!(block_on(s.resume()).unwrap(), Some(Epoch(epoch)), "step {step}");
+        assert_eq!(seen(folder.path(), "parquet"), ids, "step {step}");
+        let mut expected = vec!["_levada".to_owned(), format!("part-{epoch:020}-0.parquet")];
+        expected.sort();
+        assert_eq!(names(folder.path()), expected, "step {step}");
+        replace(s.as_mut(), 3, &[&[5]]);
+        assert_eq!(seen(folder.path(), "parquet"), [5], "it goes on after step {step}");
+    }
+}
+
+#[test]
+fn a_half_written_append_is_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut s = open(folder.path(), "parquet");
+    block_on(s.append(Epoch(1), &[batch(&[1])])).unwrap();
+    fs::write(folder.path().join(format!(".part-{:020}-0.parquet.tmp", 2)), b"PAR1 half").unwrap();
+    assert_eq!(block_on(s.resume()).unwrap(), Some(Epoch(1)));
+    block_on(s.append(Epoch(2), &[batch(&[2])])).unwrap();
+    assert_eq!(seen(folder.path(), "parquet"), [1, 2]);
+}
+
+#[test]
+fn files_of_others_are_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("part-of-a-book.txt"), "mine").unwrap();
+    let mut s = open(folder.path(), "parquet");
+    replace(s.as_mut(), 1, &[&[1]]);
+    replace(s.as_mut(), 2, &[&[2]]);
+    block_on(s.resume()).unwrap();
+    assert!(names(folder.path()).contains(&"part-of-a-book.txt".to_owned()), "it is not ours");
+}
+
+#[test]
+fn a_damaged_manifest_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut s = open(folder.path(), "parquet");
+    replace(s.as_mut(), 1, &[&[1]]);
+    fs::write(folder.path().join(format!("_levada/{:020}.json", 1)), "{").unwrap();
+    assert_eq!(block_on(s.resume()).unwrap_err().kind(), Kind::Corrupt);
+}

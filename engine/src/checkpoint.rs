@@ -1,0 +1,269 @@
+//! Checkpoints: everything a restart needs, so that the log before it need not be replayed.
+//!
+//! ```text
+//! young rows, new rows of tables and views -> Parquet     operators' changes -> runs
+//! all of it, the catalog and the positions -> manifest    manifest -> Checkpoint commit
+//! ```
+//! Only what changed since the last checkpoint is written; files and runs written before are named again.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use levada_catalog::ObjectKind;
+use levada_storage::epoch::Epoch;
+use levada_storage::manifest::{Manifest, OperatorRuns, RelationFiles};
+use levada_storage::publish::{Published, publish};
+use levada_storage::state::{Run, RunRef, write_runs};
+use levada_storage::table::DataFile;
+use levada_storage::table::file::{FileWriter, Profile};
+
+use crate::error::{Error, Result};
+use crate::graph::Work;
+use crate::image::FILE_ROWS_MAX;
+use crate::operator::{HASH_VERSION, StateRun};
+use crate::relation::{Relation, Store};
+use crate::system;
+use crate::tick::{Backlog, Core};
+
+/// Runs of one operator before a full image replaces them.
+const RUNS_MAX: usize = 8;
+/// A young file smaller than this is merged with the rows behind it.
+const SMALL_FILE_ROWS: u64 = 128 << 10;
+
+/// Key of the failed rows per relation in a manifest.
+pub(crate) const ERRORS: &str = "errors";
+/// Key of the row history per relation in a manifest.
+pub(crate) const HISTORY: &str = "history";
+
+impl Core {
+    /// Writes a checkpoint if anything happened since the last one; `clean` leaves no dead rows in files.
+    pub(crate) fn checkpoint(&mut self, clean: bool) -> Result<Epoch> {
+        if self.since_checkpoint.epochs == 0 && !clean {
+            return Ok(self.epoch);
+        }
+        let relations = self.write_relations(clean)?;
+        let operators = self.write_operators()?;
+        let shared = Arc::clone(&self.shared);
+        let manifest = Manifest {
+            at: self.epoch,
+            catalog: self.catalog.snapshot().encode(),
+            next_object_id: self.catalog.next_id(),
+            relations,
+            operators,
+            offsets: shared.offsets().values().cloned().collect(),
+            sinks: Vec::new(),
+            extra: vec![
+                (ERRORS.to_owned(), self.encode_errors()),
+                (HISTORY.to_owned(), shared.encode_history()),
+            ],
+        };
+        let runtime = self.runtime.clone();
+        let epoch = runtime.block_on(self.log.checkpoint(&manifest))?;
+        self.since_checkpoint = Backlog::default();
+        self.publish_files(&manifest)?;
+        self.publish();
+        // What nothing refers to may also go at the next checkpoint.
+        if let Err(error) = runtime.block_on(self.sweep()) {
+            tracing::warn!(%error, "could not remove unused objects");
+        }
+        Ok(epoch)
+    }
+
+    /// Removes objects that nothing refers to. What is being written is younger than `mint`.
+    async fn sweep(&mut self) -> Result<()> {
+        let floor = self.shared.pending_floor();
+        let sweep = self.log.retention(&floor).await?;
+        Ok(sweep.run().await?)
+    }
+
+    fn write_relations(&mut self, clean: bool) -> Result<Vec<RelationFiles>> {
+        let ids: Vec<u32> = self.relations.keys().copied().collect();
+        let mut written = Vec::with_capacity(ids.len());
+        for id in ids {
+            let mut relation = self.relations.remove(&id).expect("its number was just read");
+            let files = self.write_relation(&mut relation, clean);
+            self.relations.insert(id, relation);
+            let files = files?;
+            let rows = files.iter().map(DataFile::live_rows).sum();
+            written.push(RelationFiles { relation: id, rows, files });
+        }
+        Ok(written)
+    }
+
+    fn write_relation(&mut self, relation: &mut Relation, clean: bool) -> Result<Vec<DataFile>> {
+        let (folder, schema) = (folder(relation), Arc::clone(&relation.schema));
+        match &mut relation.store {
+            Store::Append { files, young } => {
+                if young.rows() > 0 {
+                    let mut batches = Vec::new();
+                    let small = files.last().is_some_and(|f| {
+                        f.rows < SMALL_FILE_ROWS && f.rows <= u64::from(young.rows()) * 4
+                    });
+                    let merged = if small { files.last().cloned() } else { None };
+                    if let Some(file) = &merged {
+                        batches.extend(self.read_file(file)?);
+                    }
+                    for batch in young.view().batches() {
+                        batches.push(batch?);
+                    }
+                    let file = self.write_file(&folder, &schema, &batches)?;
+                    if merged.is_some() {
+                        files.pop();
+                    }
+                    files.push(file);
+                    *young = crate::arrangement::log::ColumnLog::new(schema);
+                    let files = files.clone();
+                    relation.restate();
+                    return Ok(files);
+                }
+                Ok(files.clone())
+            }
+            Store::Resident { rows, image } => {
+                let refresh = image.refresh(rows, clean)?;
+                let mut written = Vec::with_capacity(refresh.files.len());
+                for (batches, ids) in refresh.files {
+                    written.push((self.write_file(&folder, &schema, &batches)?, ids));
+                }
+                image.refreshed(rows, refresh.replaces, written);
+                Ok(image.files())
+            }
+        }
+    }
+
+    fn write_file(
+        &self,
+        folder: &str,
+        schema: &arrow::datatypes::SchemaRef,
+        batches: &[RecordBatch],
+    ) -> Result<DataFile> {
+        let mut writer = FileWriter::new(schema, Profile::Checkpoint)?;
+        for batch in batches {
+            writer.write(batch)?;
+        }
+        debug_assert!(writer.rows() as usize <= 2 * FILE_ROWS_MAX, "files are bounded");
+        let path = format!("{folder}/{}.parquet", self.log.mint());
+        Ok(self.runtime.block_on(writer.finish(self.shared.blob.as_ref(), &path))?)
+    }
+
+    pub(crate) fn read_file(&self, file: &DataFile) -> Result<Vec<RecordBatch>> {
+        use futures::TryStreamExt;
+        use levada_storage::table::reader::{Scan, read_parquet};
+        let blob = Arc::clone(&self.shared.blob);
+        self.runtime.block_on(async {
+            let rows = read_parquet(blob, file, &Scan::default()).await?;
+            Ok(rows.try_collect().await?)
+        })
+    }
+
+    fn write_operators(&mut self) -> Result<Vec<OperatorRuns>> {
+        let mut kept: BTreeMap<String, Vec<RunRef>> = BTreeMap::new();
+        let mut states: Vec<(String, Vec<StateRun>)> = Vec::new();
+        for (_, node) in self.graph.nodes_mut() {
+            let fingerprint = node.fingerprint.to_string();
+            if kept.contains_key(&fingerprint) {
+                continue;
+            }
+            let old = self.runs.get(&fingerprint);
+            let full = old.is_none_or(|runs| runs.len() >= RUNS_MAX);
+            let fresh = match &mut node.work {
+                Work::Relation { .. } => continue,
+                Work::Operator(operator) => operator.freeze(full)?,
+                Work::Recompute(state) => state.last.freeze(0, full)?,
+            };
+            kept.insert(fingerprint.clone(), old.filter(|_| !full).cloned().unwrap_or_default());
+            states.push((fingerprint, fresh));
+        }
+        let flat: Vec<Run> = states.iter().flat_map(|(_, runs)| runs).map(run_of).collect();
+        if !flat.is_empty() {
+            let path = levada_storage::layout::state(&self.log.mint());
+            let blob = Arc::clone(&self.shared.blob);
+            let written = self.runtime.block_on(write_runs(&blob, &path, &flat))?;
+            let mut written = written.into_iter();
+            for (fingerprint, runs) in &states {
+                let held = kept.get_mut(fingerprint).expect("it was just inserted");
+                for run in runs {
+                    if run.replaces {
+                        held.retain(|old| old.part != run.part);
+                    }
+                    held.extend(written.next());
+                }
+            }
+        }
+        self.runs = kept;
+        let operators = self.runs.iter().map(|(fingerprint, runs)| OperatorRuns {
+            fingerprint: fingerprint.clone(),
+            runs: runs.clone(),
+        });
+        Ok(operators.collect())
+    }
+
+    fn encode_errors(&self) -> Vec<u8> {
+        let errors: BTreeMap<u32, Vec<(String, String, u64, i64)>> = self
+            .relations
+            .values()
+            .filter(|r| !r.errors().is_empty())
+            .map(|r| {
+                let rows = r.errors().iter().map(|(row, weight)| {
+                    (row.sqlstate.clone(), row.message.clone(), row.row_hash, *weight)
+                });
+                (r.id, rows.collect())
+            })
+            .collect();
+        serde_json::to_vec(&errors).expect("plain data serialises")
+    }
+
+    /// Tells outside readers which files are what.
+    fn publish_files(&self, manifest: &Manifest) -> Result<()> {
+        let mut named: Vec<(String, &[DataFile])> = Vec::new();
+        for relation in &manifest.relations {
+            let name = match self.catalog.get(relation.relation) {
+                Some(object) if object.kind() == ObjectKind::Schema => continue,
+                Some(object) => self.catalog.qualified_name(object),
+                None => match system::stored_name(relation.relation) {
+                    Some(name) => name.to_owned(),
+                    None => continue,
+                },
+            };
+            named.push((name, &relation.files));
+        }
+        let published: Vec<Published<'_>> =
+            named.iter().map(|(name, files)| Published { name, files }).collect();
+        let blob = self.shared.blob.as_ref();
+        self.runtime.block_on(publish(blob, manifest.at, &published))?;
+        let files = manifest.relations.iter().map(|r| (r.relation, r.files.clone())).collect();
+        self.shared.set_files(files);
+        Ok(())
+    }
+}
+
+/// The folder of a relation's files: readable, and unique by its identifier.
+pub(crate) fn folder(relation: &Relation) -> String {
+    folder_of(&relation.name, relation.id)
+}
+
+/// As [`folder`], from its parts.
+pub(crate) fn folder_of(name: &str, id: u32) -> String {
+    let plain: String = name
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() || c == '_' || c == '.' { c } else { '-' })
+        .take(80)
+        .collect();
+    format!("data/{plain}-{id}")
+}
+
+fn run_of(run: &StateRun) -> Run {
+    Run {
+        part: run.part,
+        replaces: run.replaces,
+        hash_version: HASH_VERSION,
+        batch: run.rows.clone(),
+    }
+}
+
+impl Error {
+    /// A saved part of the database that does not fit the rest.
+    pub(crate) fn unfit(what: &str) -> Self {
+        Self::Internal(format!("saved {what} does not fit the catalog"))
+    }
+}

@@ -1,0 +1,220 @@
+//! Session settings: `SET`, `RESET`, `SHOW` and what the client is told of them.
+
+use levada_catalog::pg::{self, PgContext};
+use levada_planner::statement::Setting;
+use levada_planner::statement::SettingValue;
+
+use super::{Outcome, Session, SessionOptions};
+use crate::error::{Error, Result};
+
+/// Settings that the client is told of when they change, by their reported names.
+const REPORTED: [&str; 13] = [
+    "server_version",
+    "server_encoding",
+    "client_encoding",
+    "application_name",
+    "DateStyle",
+    "IntervalStyle",
+    "TimeZone",
+    "integer_datetimes",
+    "is_superuser",
+    "session_authorization",
+    "standard_conforming_strings",
+    "default_transaction_read_only",
+    "in_hot_standby",
+];
+
+/// Settings that no session can change.
+const FIXED: [&str; 8] = [
+    "server_version",
+    "server_version_num",
+    "server_encoding",
+    "integer_datetimes",
+    "is_superuser",
+    "in_hot_standby",
+    "max_identifier_length",
+    "block_size",
+];
+
+/// The settings of one session.
+pub(super) struct Settings {
+    values: Vec<(String, String)>,
+    /// Values before a `SET LOCAL`, to come back at the end of the transaction.
+    before_local: Vec<(String, Option<String>)>,
+    startup: Vec<(String, String)>,
+    reported: Vec<(String, String)>,
+}
+
+impl Settings {
+    pub(super) fn new(options: &SessionOptions) -> Self {
+        let own = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let mut startup = vec![
+            own("server_version", &format!("{} (Levada 0.1.0)", pg::SERVER_VERSION)),
+            own("session_authorization", &options.user),
+            own("is_superuser", "on"),
+        ];
+        let known = |(name, _): &&(String, String)| {
+            pg::setting(&PgContext::default(), name).is_some() || name.contains('.')
+        };
+        for (name, value) in options.settings.iter().filter(known) {
+            startup.retain(|(n, _)| !n.eq_ignore_ascii_case(name));
+            startup.push((name.clone(), value.clone()));
+        }
+        Self { values: startup.clone(), before_local: Vec::new(), startup, reported: Vec::new() }
+    }
+
+    /// Own values, for the system catalog.
+    pub(super) fn values(&self) -> &[(String, String)] {
+        &self.values
+    }
+
+    /// The value of a setting.
+    pub(super) fn get(&self, name: &str) -> Option<String> {
+        let own = self.values.iter().find(|(n, _)| n.eq_ignore_ascii_case(name));
+        own.map(|(_, v)| v.clone())
+            .or_else(|| pg::setting(&PgContext::default(), name).map(str::to_owned))
+    }
+
+    /// Schemas to search, in order.
+    pub(super) fn search_path(&self, user: &str) -> Vec<String> {
+        let text = self.get("search_path").unwrap_or_else(|| "\"$user\", public".to_owned());
+        let names = text.split(',').map(|n| n.trim().trim_matches(['"', '\'']).to_owned());
+        names
+            .filter(|n| !n.is_empty())
+            .map(|n| if n == "$user" { user.to_owned() } else { n })
+            .collect()
+    }
+
+    /// Whether new transactions may not write.
+    pub(super) fn is_read_only(&self) -> bool {
+        self.get("default_transaction_read_only").is_some_and(|v| v == "on")
+    }
+
+    /// Changes a setting.
+    pub(super) fn set(&mut self, name: &str, value: Option<&str>, local: bool) -> Result<()> {
+        if self.get(name).is_none() && !name.contains('.') {
+            return Err(Error::statement(
+                "42704",
+                format!("unrecognized configuration parameter \"{name}\""),
+            ));
+        }
+        if FIXED.iter().any(|f| f.eq_ignore_ascii_case(name)) {
+            return Err(Error::statement(
+                "55P02",
+                format!("parameter \"{name}\" cannot be changed"),
+            ));
+        }
+        let value = value.map(|v| checked(name, v)).transpose()?;
+        if local {
+            let before = self.values.iter().find(|(n, _)| n.eq_ignore_ascii_case(name));
+            self.before_local.push((name.to_owned(), before.map(|(_, v)| v.clone())));
+        }
+        self.put(name, value);
+        Ok(())
+    }
+
+    fn put(&mut self, name: &str, value: Option<String>) {
+        let startup = self.startup.iter().find(|(n, _)| n.eq_ignore_ascii_case(name));
+        let value = value.or_else(|| startup.map(|(_, v)| v.clone()));
+        self.values.retain(|(n, _)| !n.eq_ignore_ascii_case(name));
+        if let Some(value) = value {
+            self.values.push((name.to_owned(), value));
+        }
+    }
+
+    /// Takes back what `SET LOCAL` changed.
+    pub(super) fn end_local(&mut self) {
+        for (name, value) in std::mem::take(&mut self.before_local).into_iter().rev() {
+            self.put(&name, value);
+        }
+    }
+
+    pub(super) fn reset_all(&mut self) {
+        self.values = self.startup.clone();
+    }
+
+    pub(super) fn take_reported(&mut self) -> Vec<(String, String)> {
+        let value = |name: &str| self.get(name).unwrap_or_default();
+        let all: Vec<(String, String)> =
+            REPORTED.iter().map(|name| ((*name).to_owned(), value(name))).collect();
+        let changed: Vec<_> = all.iter().filter(|s| !self.reported.contains(s)).cloned().collect();
+        self.reported = all;
+        changed
+    }
+}
+
+/// The value in its canonical form.
+fn checked(name: &str, value: &str) -> Result<String> {
+    let wrong = || {
+        Error::statement("22023", format!("invalid value for parameter \"{name}\": \"{value}\""))
+    };
+    match name.to_ascii_lowercase().as_str() {
+        "client_encoding" => {
+            let plain = value.trim_matches('\'').replace(['-', '_'], "").to_ascii_uppercase();
+            match plain.as_str() {
+                "UTF8" | "UNICODE" => Ok("UTF8".to_owned()),
+                _ => Err(wrong()),
+            }
+        }
+        "statement_timeout" | "lock_timeout" | "idle_in_transaction_session_timeout" => {
+            let number = value.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+            number.trim().parse::<u64>().map_err(|_| wrong())?;
+            Ok(value.to_owned())
+        }
+        "default_transaction_read_only" | "standard_conforming_strings" => {
+            match value.to_ascii_lowercase().as_str() {
+                "on" | "true" | "yes" | "1" => Ok("on".to_owned()),
+                "off" | "false" | "no" | "0" => Ok("off".to_owned()),
+                _ => Err(wrong()),
+            }
+        }
+        _ => Ok(value.to_owned()),
+    }
+}
+
+impl Session {
+    /// `SET` and `RESET`.
+    pub(super) fn set(&mut self, setting: &Setting) -> Result<Outcome> {
+        match setting {
+            Setting::Set { name, value, local } => {
+                let text = match value {
+                    SettingValue::Default => None,
+                    SettingValue::Values(values) => Some(values.join(", ")),
+                };
+                self.settings.set(&name.name, text.as_deref(), *local)?;
+            }
+            Setting::Transaction(_) => {}
+            Setting::Session(modes) => {
+                if let Some(access) = modes.access {
+                    let on = access == levada_planner::statement::Access::ReadOnly;
+                    let value = if on { "on" } else { "off" };
+                    self.settings.set("default_transaction_read_only", Some(value), false)?;
+                }
+            }
+            Setting::Reset(name) => {
+                self.settings.set(&name.name, None, false)?;
+                return Ok(Outcome::Done("RESET".to_owned()));
+            }
+            Setting::ResetAll => {
+                self.settings.reset_all();
+                return Ok(Outcome::Done("RESET".to_owned()));
+            }
+        }
+        Ok(Outcome::Done("SET".to_owned()))
+    }
+
+    /// What the system catalog shows this session.
+    pub(super) fn pg_context(&self) -> PgContext {
+        PgContext {
+            database: "main".to_owned(),
+            role: self.options.user.clone(),
+            session_role: self.options.user.clone(),
+            search_path: self.settings.search_path(&self.options.user),
+            settings: self.settings.values().to_vec(),
+            backend_pid: self.options.pid,
+            started_at: self.inner.shared.started_at,
+            epoch: self.inner.shared.snapshot().epoch.0,
+            ..PgContext::default()
+        }
+    }
+}

@@ -1,0 +1,351 @@
+//! An open database: what the tick loop, sessions, sources and sinks share.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arc_swap::ArcSwap;
+use datafusion::execution::context::SessionState;
+use levada_catalog::{Catalog, ObjectKind};
+use levada_planner::bind::SystemTables;
+use levada_planner::environment::{session_config, session_state};
+use levada_storage::blob::{Blob, open_blob};
+use levada_storage::clock::{Clock, SystemClock};
+use levada_storage::epoch::Epoch;
+use levada_storage::log::EpochLog;
+use levada_storage::log::record::SplitOffset;
+use levada_storage::rng::Rng;
+use levada_storage::table::DataFile;
+use levada_storage::task::{self, Task, Thread};
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::emit::{self, SinkStatus};
+use crate::error::{Error, Result};
+use crate::graph::Graph;
+use crate::ingest::{self, SourceStatus};
+use crate::relation::Relation;
+use crate::snapshot::SnapshotSet;
+use crate::system;
+use crate::tick::{Backlog, Core};
+use crate::transaction::{Request, Transaction};
+
+/// Requests that wait for the tick loop, at most; more wait where they come from.
+const QUEUE_MAX: usize = 1024;
+
+/// Rows of a relation per epoch that changed it, oldest first.
+type History = BTreeMap<u32, Vec<(u64, u64)>>;
+
+/// What all parts of an open database see.
+pub(crate) struct Shared {
+    pub(crate) blob: Arc<dyn Blob>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) state: SessionState,
+    pub(crate) system: SystemTables,
+    pub(crate) started_at: i64,
+    published: ArcSwap<SnapshotSet>,
+    epoch: watch::Sender<u64>,
+    stopped: watch::Sender<bool>,
+    offsets: Mutex<BTreeMap<(u32, String), SplitOffset>>,
+    files: Mutex<BTreeMap<u32, Vec<DataFile>>>,
+    history: Mutex<History>,
+    rng: Rng,
+    /// Names of files that are written and not referred to yet.
+    pending: Mutex<BTreeSet<String>>,
+    sources: Mutex<BTreeMap<u32, Arc<SourceStatus>>>,
+    sinks: Mutex<BTreeMap<u32, Arc<SinkStatus>>>,
+}
+
+/// The owner of a database's thread and tasks. Dropping it is like a crash: no checkpoint is written.
+pub(crate) struct Inner {
+    pub(crate) shared: Arc<Shared>,
+    requests: mpsc::Sender<Request>,
+    tasks: Mutex<BTreeMap<u32, Task<()>>>,
+    thread: Mutex<Option<Thread<()>>>,
+}
+
+impl Inner {
+    /// Opens or creates the database at `url` and recovers it.
+    ///
+    /// # Errors
+    /// Those of storage; what is saved but does not decode.
+    pub(crate) async fn open(url: &str) -> Result<Arc<Self>> {
+        let blob = open_blob(url).await?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let shared = Arc::new(Shared::new(blob, clock));
+        let (requests, queue) = mpsc::channel(QUEUE_MAX);
+        let (ready, opened) = oneshot::channel();
+        let runtime = Handle::current();
+        let of_thread = Arc::clone(&shared);
+        let thread = task::thread("levada-tick", move || match open_core(of_thread, runtime) {
+            Ok(core) => {
+                if ready.send(Ok(())).is_ok() {
+                    core.run(queue);
+                }
+            }
+            Err(error) => {
+                ready.send(Err(error)).ok();
+            }
+        })?;
+        opened.await.map_err(|_| Error::Closed)??;
+        let inner = Arc::new(Self {
+            shared,
+            requests,
+            tasks: Mutex::default(),
+            thread: Mutex::new(Some(thread)),
+        });
+        inner.reconcile();
+        Ok(inner)
+    }
+
+    /// Makes a transaction one epoch; visible to every reader when this returns.
+    pub(crate) async fn commit(&self, transaction: Transaction) -> Result<Epoch> {
+        let (answer, done) = oneshot::channel();
+        self.send(Request::Commit(Box::new(transaction), answer)).await?;
+        done.await.map_err(|_| Error::Closed)?
+    }
+
+    /// Writes a checkpoint.
+    pub(crate) async fn checkpoint(&self) -> Result<Epoch> {
+        let (answer, done) = oneshot::channel();
+        self.send(Request::Checkpoint(answer)).await?;
+        done.await.map_err(|_| Error::Closed)?
+    }
+
+    /// Lets sinks catch up, writes a clean checkpoint and stops everything.
+    pub(crate) async fn close(&self) -> Result<()> {
+        self.stop_tasks(ObjectKind::Source);
+        emit::settle(&self.shared).await;
+        self.stop_tasks(ObjectKind::Sink);
+        let (answer, done) = oneshot::channel();
+        self.send(Request::Close(answer)).await?;
+        done.await.map_err(|_| Error::Closed)??;
+        Ok(())
+    }
+
+    async fn send(&self, request: Request) -> Result<()> {
+        self.requests.send(request).await.map_err(|_| Error::Closed)
+    }
+
+    /// Starts the tasks of new sources and sinks and stops those of dropped ones.
+    pub(crate) fn reconcile(&self) {
+        let catalog = Arc::clone(&self.shared.snapshot().catalog);
+        let mut tasks = lock(&self.tasks);
+        let wanted = |kind| catalog.objects_of(kind);
+        let ids: BTreeSet<u32> = wanted(ObjectKind::Source)
+            .chain(wanted(ObjectKind::Sink))
+            .map(|object| object.id)
+            .collect();
+        tasks.retain(|id, _| ids.contains(id));
+        lock(&self.shared.sources).retain(|id, _| ids.contains(id));
+        lock(&self.shared.sinks).retain(|id, _| ids.contains(id));
+        for object in wanted(ObjectKind::Source) {
+            if !tasks.contains_key(&object.id) {
+                let status = Arc::new(SourceStatus::new());
+                lock(&self.shared.sources).insert(object.id, Arc::clone(&status));
+                let shared = Arc::clone(&self.shared);
+                let run = ingest::run(shared, Arc::clone(object), status, self.requests.clone());
+                tasks.insert(object.id, task::spawn(format!("source {}", object.name), run));
+            }
+        }
+        for object in wanted(ObjectKind::Sink) {
+            if !tasks.contains_key(&object.id) {
+                let status = Arc::new(SinkStatus::default());
+                lock(&self.shared.sinks).insert(object.id, Arc::clone(&status));
+                let run = emit::run(Arc::clone(&self.shared), Arc::clone(object), status);
+                tasks.insert(object.id, task::spawn(format!("sink {}", object.name), run));
+            }
+        }
+    }
+
+    fn stop_tasks(&self, kind: ObjectKind) {
+        let catalog = Arc::clone(&self.shared.snapshot().catalog);
+        lock(&self.tasks).retain(|id, _| catalog.get(*id).is_some_and(|o| o.kind() != kind));
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        lock(&self.tasks).clear();
+        self.shared.stopped.send_replace(true);
+        drop(lock(&self.thread).take());
+    }
+}
+
+fn open_core(shared: Arc<Shared>, runtime: Handle) -> Result<Core> {
+    let blob = Arc::clone(&shared.blob);
+    let clock = Arc::clone(&shared.clock);
+    let (log, recovered) = runtime.block_on(EpochLog::open(blob, clock, shared.rng.clone()))?;
+    let mut core = Core {
+        shared,
+        runtime,
+        log,
+        catalog: Arc::new(Catalog::new()),
+        relations: BTreeMap::new(),
+        graph: Graph::default(),
+        runs: BTreeMap::new(),
+        epoch: Epoch(0),
+        now_us: 0,
+        since_checkpoint: Backlog::default(),
+        deferred: None,
+    };
+    core.recover(recovered.manifest, recovered.commits)?;
+    Ok(core)
+}
+
+impl Shared {
+    fn new(blob: Arc<dyn Blob>, clock: Arc<dyn Clock>) -> Self {
+        let empty = SnapshotSet {
+            epoch: Epoch(0),
+            catalog: Arc::new(Catalog::new()),
+            relations: BTreeMap::new(),
+            operators: Arc::default(),
+        };
+        Self {
+            started_at: clock.now_us(),
+            blob,
+            clock,
+            state: session_state(session_config()),
+            system: system::tables(),
+            published: ArcSwap::from_pointee(empty),
+            epoch: watch::Sender::new(0),
+            stopped: watch::Sender::new(false),
+            offsets: Mutex::default(),
+            files: Mutex::default(),
+            history: Mutex::default(),
+            rng: Rng::from_os(),
+            pending: Mutex::default(),
+            sources: Mutex::default(),
+            sinks: Mutex::default(),
+        }
+    }
+
+    /// The newest published epoch.
+    pub(crate) fn snapshot(&self) -> Arc<SnapshotSet> {
+        self.published.load_full()
+    }
+
+    /// Tells when a new epoch was published.
+    pub(crate) fn epochs(&self) -> watch::Receiver<u64> {
+        self.epoch.subscribe()
+    }
+
+    /// Tells when the owner of the database let go of it.
+    pub(crate) fn stopped(&self) -> watch::Receiver<bool> {
+        self.stopped.subscribe()
+    }
+
+    pub(crate) fn publish(
+        &self,
+        epoch: Epoch,
+        catalog: &Arc<Catalog>,
+        relations: &mut BTreeMap<u32, Relation>,
+        graph: &Graph,
+    ) {
+        let relations: BTreeMap<_, _> =
+            relations.iter_mut().map(|(id, r)| (*id, r.snapshot(epoch))).collect();
+        let operators = Arc::new(graph.operators());
+        let set = SnapshotSet { epoch, catalog: Arc::clone(catalog), relations, operators };
+        self.published.store(Arc::new(set));
+        self.epoch.send_replace(epoch.0);
+    }
+
+    pub(crate) fn offsets(&self) -> MutexGuard<'_, BTreeMap<(u32, String), SplitOffset>> {
+        lock(&self.offsets)
+    }
+
+    pub(crate) fn take_offsets(&self, offsets: Vec<SplitOffset>) {
+        let mut held = lock(&self.offsets);
+        for offset in offsets {
+            held.insert((offset.source, offset.split.clone()), offset);
+        }
+    }
+
+    pub(crate) fn files(&self) -> MutexGuard<'_, BTreeMap<u32, Vec<DataFile>>> {
+        lock(&self.files)
+    }
+
+    pub(crate) fn set_files(&self, files: BTreeMap<u32, Vec<DataFile>>) {
+        *lock(&self.files) = files;
+    }
+
+    /// A name for a file that is about to be written, kept from removal while the guard lives.
+    pub(crate) fn mint_pending(self: &Arc<Self>) -> PendingFile {
+        let mut pending = lock(&self.pending);
+        let ulid = self.rng.ulid(self.clock.now_us());
+        pending.insert(ulid.clone());
+        PendingFile { shared: Arc::clone(self), ulid }
+    }
+
+    /// A name below every file that is being written.
+    pub(crate) fn pending_floor(&self) -> String {
+        let pending = lock(&self.pending);
+        let oldest = pending.first().cloned();
+        oldest.unwrap_or_else(|| self.rng.ulid(self.clock.now_us()))
+    }
+
+    pub(crate) fn source(&self, id: u32) -> Option<Arc<SourceStatus>> {
+        lock(&self.sources).get(&id).map(Arc::clone)
+    }
+
+    pub(crate) fn sink(&self, id: u32) -> Option<Arc<SinkStatus>> {
+        lock(&self.sinks).get(&id).map(Arc::clone)
+    }
+
+    /// Remembers how many rows an insert-only relation had at an epoch, for the sinks that follow it.
+    pub(crate) fn note_rows(&self, relation: u32, epoch: Epoch, rows: u64) {
+        let mut history = lock(&self.history);
+        let known = history.entry(relation).or_default();
+        if known.last().is_none_or(|(_, last)| *last != rows) {
+            known.push((epoch.0, rows));
+        }
+    }
+
+    /// Rows of a relation at an epoch; 0 when it had none or that epoch is forgotten.
+    pub(crate) fn rows_at(&self, relation: u32, epoch: Epoch) -> u64 {
+        let history = lock(&self.history);
+        let known = history.get(&relation).into_iter().flatten();
+        known.take_while(|(e, _)| *e <= epoch.0).last().map_or(0, |(_, rows)| *rows)
+    }
+
+    /// Forgets the history of a relation before an epoch.
+    pub(crate) fn forget_rows_before(&self, relation: u32, epoch: Epoch) {
+        if let Some(known) = lock(&self.history).get_mut(&relation) {
+            let keep = known.iter().rposition(|(e, _)| *e <= epoch.0).unwrap_or(0);
+            known.drain(..keep);
+        }
+    }
+
+    pub(crate) fn encode_history(&self) -> Vec<u8> {
+        serde_json::to_vec(&*lock(&self.history)).expect("plain data serialises")
+    }
+
+    pub(crate) fn decode_history(&self, bytes: &[u8]) {
+        if let Ok(history) = serde_json::from_slice(bytes) {
+            *lock(&self.history) = history;
+        }
+    }
+}
+
+/// Keeps a file that nothing refers to yet from being removed.
+pub(crate) struct PendingFile {
+    shared: Arc<Shared>,
+    ulid: String,
+}
+
+impl PendingFile {
+    /// The file's unique name.
+    pub(crate) fn ulid(&self) -> &str {
+        &self.ulid
+    }
+}
+
+impl Drop for PendingFile {
+    fn drop(&mut self) {
+        lock(&self.shared.pending).remove(&self.ulid);
+    }
+}
+
+/// The content of a mutex, whoever panicked while holding it: no lock is held over a half-made change.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,183 @@
+//! Sinks at work: one task per sink follows the published epochs of its relation.
+//!
+//! | relation | the sink writes | after a crash |
+//! |---|---|---|
+//! | insert-only | the rows since the epoch it has | goes on behind the rows it has at that epoch |
+//! | with retractions | the whole contents, in place of the former | writes the newest epoch again if it lacks it |
+//!
+//! A sink never delays an epoch: it reads snapshots, and when it is slow it skips to the newest one.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use arrow::error::ArrowError;
+use futures::{StreamExt, TryStreamExt};
+use levada_catalog::{Detail, Object, ObjectKind};
+use levada_connectors::registry::{self, SinkRequest};
+use levada_connectors::sink::Sink;
+use levada_storage::epoch::Epoch;
+
+use crate::batch;
+use crate::database::{Shared, lock};
+use crate::error::{Error, Result};
+use crate::snapshot::RelationSnapshot;
+
+/// Time between two writes of a sink whose relation changes all the time.
+const PAUSE: Duration = Duration::from_millis(200);
+/// Wait after a failure.
+const BACKOFF: Duration = Duration::from_secs(1);
+/// How long closing waits for sinks.
+const SETTLE_MAX: Duration = Duration::from_secs(30);
+/// Rows handed to a sink at once.
+const APPEND_ROWS: usize = 1 << 18;
+
+/// How a sink is doing.
+#[derive(Default)]
+pub(crate) struct SinkStatus {
+    problem: Mutex<Option<String>>,
+    /// Newest epoch that the target reflects, plus one; 0 for none.
+    epoch: AtomicU64,
+}
+
+impl SinkStatus {
+    /// One word: running, failing.
+    pub(crate) fn state(&self) -> &'static str {
+        if lock(&self.problem).is_some() { "failing" } else { "running" }
+    }
+
+    /// What is wrong, if anything.
+    pub(crate) fn problem(&self) -> Option<String> {
+        lock(&self.problem).clone()
+    }
+
+    /// The newest epoch that the target reflects.
+    pub(crate) fn epoch(&self) -> Option<u64> {
+        self.epoch.load(Ordering::Acquire).checked_sub(1)
+    }
+
+    fn reached(&self, epoch: Epoch) {
+        *lock(&self.problem) = None;
+        self.epoch.store(epoch.0 + 1, Ordering::Release);
+    }
+}
+
+/// Follows a relation until the database lets go of the sink.
+pub(crate) async fn run(shared: Arc<Shared>, object: Arc<Object>, status: Arc<SinkStatus>) {
+    loop {
+        let error = match follow(&shared, &object, &status).await {
+            Ok(()) => return,
+            Err(error) => error,
+        };
+        tracing::warn!(sink = object.name, %error, "could not write to a sink");
+        *lock(&status.problem) = Some(error.to_string());
+        shared.clock.sleep(BACKOFF).await;
+    }
+}
+
+/// Waits until every healthy sink reflects the newest epoch.
+pub(crate) async fn settle(shared: &Arc<Shared>) {
+    let mut waited = Duration::ZERO;
+    let step = Duration::from_millis(5);
+    loop {
+        let snapshot = shared.snapshot();
+        let behind = snapshot.catalog.objects_of(ObjectKind::Sink).any(|sink| {
+            let status = shared.sink(sink.id);
+            status.is_some_and(|s| s.problem().is_none() && s.epoch() < Some(snapshot.epoch.0))
+        });
+        if !behind || waited > SETTLE_MAX {
+            return;
+        }
+        shared.clock.sleep(step).await;
+        waited += step;
+    }
+}
+
+async fn follow(shared: &Arc<Shared>, object: &Object, status: &SinkStatus) -> Result<()> {
+    let Detail::Sink { from, .. } = &object.detail else { return Err(Error::unfit("sink")) };
+    let snapshot = shared.snapshot();
+    let Some(relation) = snapshot.relation(*from) else { return Ok(()) };
+    let append = relation.append;
+    let mut sink = open_sink(object, &relation.schema)?;
+    let mut done = sink.resume().await?;
+    let mut epochs = shared.epochs();
+    loop {
+        epochs.borrow_and_update();
+        let snapshot = shared.snapshot();
+        let Some(relation) = snapshot.relation(*from) else { return Ok(()) };
+        let behind = done.is_none_or(|epoch| epoch < relation.changed_at);
+        if behind && relation.error.is_none() {
+            if append {
+                let skip = done.map_or(0, |epoch| shared.rows_at(*from, epoch));
+                write_appended(shared, sink.as_mut(), relation, snapshot.epoch, skip).await?;
+                shared.forget_rows_before(*from, snapshot.epoch);
+            } else {
+                write_contents(shared, sink.as_mut(), relation, snapshot.epoch).await?;
+            }
+            done = Some(snapshot.epoch);
+        }
+        status.reached(snapshot.epoch);
+        if behind {
+            shared.clock.sleep(PAUSE).await;
+        }
+        if epochs.changed().await.is_err() {
+            return Ok(());
+        }
+    }
+}
+
+async fn write_contents(
+    shared: &Arc<Shared>,
+    sink: &mut dyn Sink,
+    relation: &Arc<RelationSnapshot>,
+    epoch: Epoch,
+) -> Result<()> {
+    let rows = batch::rows(Arc::clone(&shared.blob), Arc::clone(relation), None);
+    let rows = rows.map_err(|e| ArrowError::ExternalError(Box::new(e))).boxed();
+    Ok(sink.replace(epoch, rows).await?)
+}
+
+/// Writes the rows behind the first `skip` ones. One call of the sink per epoch keeps it exactly once.
+async fn write_appended(
+    shared: &Arc<Shared>,
+    sink: &mut dyn Sink,
+    relation: &Arc<RelationSnapshot>,
+    epoch: Epoch,
+    skip: u64,
+) -> Result<()> {
+    let mut rows = batch::rows_behind(Arc::clone(&shared.blob), Arc::clone(relation), skip);
+    let mut batches: Vec<RecordBatch> = Vec::with_capacity(APPEND_ROWS / 8192);
+    while let Some(batch) = rows.next().await {
+        batches.push(batch?);
+    }
+    Ok(sink.append(epoch, &batches).await?)
+}
+
+/// The connector of a sink object.
+pub(crate) fn open_sink(object: &Object, schema: &SchemaRef) -> Result<Box<dyn Sink>> {
+    let Detail::Sink { connector, arguments, options, format, format_options, .. } = &object.detail
+    else {
+        return Err(Error::unfit("sink"));
+    };
+    Ok(registry::sink(&SinkRequest {
+        connector,
+        arguments,
+        options,
+        format,
+        format_options,
+        schema: Arc::clone(schema),
+    })?)
+}
+
+/// Waits until one healthy sink reflects the newest epoch.
+pub(crate) async fn settle_one(shared: &Arc<Shared>, sink: &Arc<SinkStatus>) {
+    let wanted = shared.snapshot().epoch.0;
+    let step = Duration::from_millis(5);
+    let mut waited = Duration::ZERO;
+    while sink.problem().is_none() && sink.epoch() < Some(wanted) && waited < SETTLE_MAX {
+        shared.clock.sleep(step).await;
+        waited += step;
+    }
+}

@@ -1,0 +1,250 @@
+//! The graph of running operators: one for all views of a database.
+//!
+//! Nodes are numbered in the order in which they were made; a node reads only nodes of lower number, and a
+//! view's relation is read by nodes made after the view's root. So ascending numbers are a topological
+//! order, over views of views too, and a tick is one pass over the nodes that have input.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use levada_planner::delta_plan::{DeltaPlan, Fingerprint, Op, Recompute};
+use levada_storage::delta::{Delta, DeltaBatch};
+
+use crate::arrangement::Arrangement;
+use crate::error::Result;
+use crate::lower::lower;
+use crate::operator::{Operator, OperatorMetrics};
+
+/// Number of a node.
+pub(crate) type NodeKey = usize;
+
+/// What a node does with its inputs.
+pub(crate) enum Work {
+    /// Picks columns of a stored relation's delta.
+    Relation {
+        /// The relation.
+        id: u32,
+        /// The columns.
+        columns: Vec<usize>,
+    },
+    /// An incremental operator.
+    Operator(Box<dyn Operator>),
+    /// A query that is run again.
+    Recompute(Box<RecomputeState>),
+}
+
+/// State of a recomputed query.
+pub(crate) struct RecomputeState {
+    /// The query.
+    pub(crate) recompute: Recompute,
+    /// Its last output.
+    pub(crate) last: Arrangement,
+    /// Its last failure, if it failed.
+    pub(crate) error: Option<levada_storage::delta::ErrorRow>,
+    /// Rows that went out.
+    pub(crate) rows_out: u64,
+}
+
+/// A running node.
+pub(crate) struct GraphNode {
+    /// Identity, for saved state.
+    pub(crate) fingerprint: Fingerprint,
+    /// For display.
+    pub(crate) label: String,
+    /// Cost class, for display.
+    pub(crate) cost: String,
+    /// What it does.
+    pub(crate) work: Work,
+    /// Whom it reads.
+    pub(crate) inputs: Vec<NodeKey>,
+    /// Who reads it.
+    pub(crate) users: BTreeSet<NodeKey>,
+    /// Views that it or its users belong to.
+    pub(crate) views: BTreeSet<u32>,
+}
+
+/// A running operator, as `sys.operators` shows it.
+#[derive(Clone, Debug)]
+pub(crate) struct OperatorInfo {
+    /// Number of the node.
+    pub node: u64,
+    /// Views it works for, by identifier.
+    pub views: Vec<u32>,
+    /// What it does.
+    pub label: String,
+    /// How the work of a tick grows.
+    pub cost: String,
+    /// What it holds and has done.
+    pub metrics: OperatorMetrics,
+}
+
+/// All running nodes.
+#[derive(Default)]
+pub(crate) struct Graph {
+    nodes: BTreeMap<NodeKey, GraphNode>,
+    next: NodeKey,
+    /// Leaves by the relation they read.
+    readers: BTreeMap<u32, BTreeSet<NodeKey>>,
+    /// Views by the node that is their root.
+    roots: BTreeMap<NodeKey, BTreeSet<u32>>,
+}
+
+impl Graph {
+    /// Adds the nodes of `plan` for `view`; those of `shared` with equal fingerprints are used again.
+    ///
+    /// # Errors
+    /// When a node cannot be lowered.
+    pub(crate) fn add(
+        &mut self,
+        view: u32,
+        plan: &DeltaPlan,
+        shared: &mut BTreeMap<Fingerprint, NodeKey>,
+    ) -> Result<Vec<NodeKey>> {
+        let mut keys = Vec::with_capacity(plan.nodes.len());
+        let mut fresh = Vec::new();
+        for (i, node) in plan.nodes.iter().enumerate() {
+            if let Some(key) = shared.get(&node.fingerprint) {
+                keys.push(*key);
+                continue;
+            }
+            let work = match &node.op {
+                Op::Relation { id, columns, .. } => {
+                    Work::Relation { id: *id, columns: columns.clone() }
+                }
+                Op::Recompute(recompute) => Work::Recompute(Box::new(RecomputeState {
+                    recompute: recompute.clone(),
+                    last: whole_row_arrangement(Arc::clone(&node.schema)),
+                    error: None,
+                    rows_out: 0,
+                })),
+                _ => Work::Operator(lower(plan, i)?),
+            };
+            let key = self.next;
+            self.next += 1;
+            let inputs: Vec<NodeKey> = node.inputs.iter().map(|i| keys[*i]).collect();
+            for input in &inputs {
+                self.nodes.get_mut(input).expect("inputs come first").users.insert(key);
+            }
+            if let Work::Relation { id, .. } = &work {
+                self.readers.entry(*id).or_default().insert(key);
+            }
+            let label = levada_planner::explain::describe(node);
+            let cost = node.op.cost().to_string();
+            let fingerprint = node.fingerprint;
+            let (users, views) = (BTreeSet::new(), BTreeSet::new());
+            let made = GraphNode { fingerprint, label, cost, work, inputs, users, views };
+            self.nodes.insert(key, made);
+            shared.insert(node.fingerprint, key);
+            keys.push(key);
+            fresh.push(key);
+        }
+        for key in keys.iter().collect::<BTreeSet<_>>() {
+            self.nodes.get_mut(key).expect("it was added").views.insert(view);
+        }
+        self.roots.entry(keys[plan.root]).or_default().insert(view);
+        Ok(fresh)
+    }
+
+    /// Removes what only `view` needs.
+    pub(crate) fn remove(&mut self, view: u32) {
+        for views in self.roots.values_mut() {
+            views.remove(&view);
+        }
+        self.roots.retain(|_, views| !views.is_empty());
+        let mut dead = Vec::new();
+        for (key, node) in &mut self.nodes {
+            if node.views.remove(&view) && node.views.is_empty() {
+                dead.push(*key);
+            }
+        }
+        for key in dead {
+            self.nodes.remove(&key);
+            for node in self.nodes.values_mut() {
+                node.users.remove(&key);
+            }
+            for readers in self.readers.values_mut() {
+                readers.remove(&key);
+            }
+        }
+    }
+
+    /// The leaves that read relation `id`.
+    pub(crate) fn readers(&self, id: u32) -> Vec<NodeKey> {
+        self.readers.get(&id).into_iter().flatten().copied().collect()
+    }
+
+    /// The views whose result node `key` is.
+    pub(crate) fn views_of(&self, key: NodeKey) -> Vec<u32> {
+        self.roots.get(&key).into_iter().flatten().copied().collect()
+    }
+
+    /// A node.
+    pub(crate) fn node(&self, key: NodeKey) -> &GraphNode {
+        &self.nodes[&key]
+    }
+
+    /// Whether the node exists.
+    pub(crate) fn contains(&self, key: NodeKey) -> bool {
+        self.nodes.contains_key(&key)
+    }
+
+    /// The numbers of all nodes.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = NodeKey> + '_ {
+        self.nodes.keys().copied()
+    }
+
+    /// A node, to run it.
+    pub(crate) fn node_mut(&mut self, key: NodeKey) -> &mut GraphNode {
+        self.nodes.get_mut(&key).expect("callers hold numbers of existing nodes")
+    }
+
+    /// All nodes in order.
+    pub(crate) fn nodes_mut(&mut self) -> impl Iterator<Item = (NodeKey, &mut GraphNode)> {
+        self.nodes.iter_mut().map(|(k, n)| (*k, n))
+    }
+
+    /// What `sys.operators` shows.
+    pub(crate) fn operators(&self) -> Vec<OperatorInfo> {
+        let info = |(key, node): (&NodeKey, &GraphNode)| OperatorInfo {
+            node: *key as u64,
+            views: node.views.iter().copied().collect(),
+            label: node.label.clone(),
+            cost: node.cost.clone(),
+            metrics: node.metrics(),
+        };
+        self.nodes.iter().map(info).collect()
+    }
+}
+
+impl GraphNode {
+    fn metrics(&self) -> OperatorMetrics {
+        match &self.work {
+            Work::Relation { .. } => OperatorMetrics::default(),
+            Work::Operator(operator) => operator.metrics(),
+            Work::Recompute(state) => OperatorMetrics {
+                state_rows: state.last.rows(),
+                state_bytes: state.last.bytes(),
+                state_rows_touched: state.last.touched(),
+                rows_in: 0,
+                rows_out: state.rows_out,
+            },
+        }
+    }
+}
+
+/// An empty arrangement indexed by the whole row.
+pub(crate) fn whole_row_arrangement(schema: arrow::datatypes::SchemaRef) -> Arrangement {
+    let all = (0..schema.fields().len()).collect();
+    Arrangement::new(schema, all)
+}
+
+/// The columns of a relation's delta that a leaf passes on.
+pub(crate) fn pick(delta: &Delta, columns: &[usize]) -> Result<Delta> {
+    let mut picked = Delta { ok: Vec::with_capacity(delta.ok.len()), err: delta.err.clone() };
+    for batch in &delta.ok {
+        let columns: RecordBatch = batch.columns.project(columns)?;
+        picked.ok.push(DeltaBatch { columns, weights: batch.weights.clone() });
+    }
+    Ok(picked)
+}

@@ -1,0 +1,197 @@
+//! One pass over the graph: the heart of a tick, and of a backfill.
+//!
+//! Nodes with input run in ascending order. What a view's root emits is applied to the view's relation and
+//! handed to the leaves that read it, in the same pass: views over views see the same epoch.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use levada_storage::delta::{Delta, DeltaBatch, ErrorRow};
+
+use crate::arrangement::hash::HashWidth;
+use crate::arrangement::keyed::KeyedState;
+use crate::batch;
+use crate::error::{Error, Result};
+use crate::graph::{NodeKey, RecomputeState, Work, pick};
+use crate::operator::Tick;
+use crate::snapshot::SnapshotSet;
+use crate::tick::Core;
+
+type Deltas = BTreeMap<u32, Arc<Delta>>;
+
+impl Core {
+    /// Runs every node that a delta reaches, and the nodes of `start` in any case; with `only`, no others.
+    pub(crate) fn pass(
+        &mut self,
+        tick: &Tick,
+        mut relations: Deltas,
+        start: BTreeSet<NodeKey>,
+        only: Option<&BTreeSet<NodeKey>>,
+    ) {
+        let within = |key: &NodeKey| only.is_none_or(|o| o.contains(key));
+        let mut todo = start;
+        for id in relations.keys() {
+            todo.extend(self.graph.readers(*id).into_iter().filter(within));
+        }
+        let mut outputs: BTreeMap<NodeKey, Arc<Delta>> = BTreeMap::new();
+        while let Some(key) = todo.pop_first() {
+            let output = self.run_node(tick, key, &relations, &outputs).unwrap_or_else(broken);
+            if output.is_empty() {
+                continue;
+            }
+            let output = Arc::new(output);
+            for view in self.graph.views_of(key) {
+                self.apply_to_view(view, &output);
+                relations.insert(view, Arc::clone(&output));
+                todo.extend(self.graph.readers(view).into_iter().filter(within));
+            }
+            todo.extend(self.graph.node(key).users.iter().copied().filter(within));
+            outputs.insert(key, output);
+        }
+    }
+
+    fn run_node(
+        &mut self,
+        tick: &Tick,
+        key: NodeKey,
+        relations: &Deltas,
+        outputs: &BTreeMap<NodeKey, Arc<Delta>>,
+    ) -> Result<Delta> {
+        let nothing = Delta::default();
+        let node = self.graph.node_mut(key);
+        let inputs: Vec<&Delta> =
+            node.inputs.iter().map(|i| outputs.get(i).map_or(&nothing, AsRef::as_ref)).collect();
+        match &mut node.work {
+            Work::Relation { id, columns } => match relations.get(id) {
+                Some(delta) => pick(delta, columns),
+                None => Ok(nothing),
+            },
+            Work::Operator(operator) => operator.step(tick, &inputs),
+            Work::Recompute(_) => {
+                if let Some(deferred) = &mut self.deferred {
+                    deferred.insert(key);
+                    return Ok(nothing);
+                }
+                self.recompute(key)
+            }
+        }
+    }
+
+    fn apply_to_view(&mut self, view: u32, output: &Delta) {
+        let Some(relation) = self.relations.get_mut(&view) else { return };
+        if let Err(error) = relation.apply(output) {
+            tracing::error!(view, %error, "a view's delta does not fit its contents");
+            relation.apply(&broken(error)).expect("error rows always apply");
+        }
+    }
+
+    /// Runs a query again over the relations as they are and subtracts its last output.
+    fn recompute(&mut self, key: NodeKey) -> Result<Delta> {
+        let Work::Recompute(state) = &self.graph.node(key).work else {
+            return Err(Error::Internal("not a recomputed node".to_owned()));
+        };
+        let (query, ids) = (Arc::clone(&state.recompute.query), state.recompute.relations.clone());
+        let epoch = self.epoch;
+        let mut relations = BTreeMap::new();
+        for id in ids {
+            if let Some(relation) = self.relations.get_mut(&id) {
+                relations.insert(id, relation.snapshot(epoch));
+            }
+        }
+        let snapshot = Arc::new(SnapshotSet {
+            epoch,
+            catalog: Arc::clone(&self.catalog),
+            relations,
+            operators: Arc::default(),
+        });
+        let runtime = self.runtime.clone();
+        let result = runtime.block_on(batch::collect(&self.shared, &snapshot, &query));
+        let Work::Recompute(state) = &mut self.graph.node_mut(key).work else {
+            return Err(Error::Internal("not a recomputed node".to_owned()));
+        };
+        state.take(result)
+    }
+}
+
+impl RecomputeState {
+    fn take(&mut self, result: Result<Vec<RecordBatch>>) -> Result<Delta> {
+        let mut delta = Delta::default();
+        if let Some(error) = self.error.take() {
+            delta.err.push((error, -1));
+        }
+        match result {
+            Err(error) => {
+                let (sqlstate, message) = batch::evaluation_error(&error);
+                let row = ErrorRow { sqlstate, message, row_hash: 0 };
+                delta.err.push((row.clone(), 1));
+                self.error = Some(row);
+            }
+            Ok(batches) => {
+                let schema = Arc::clone(self.last.schema());
+                let mut parts = Vec::new();
+                for batch in batches {
+                    let columns = batch.columns().to_vec();
+                    parts.push(DeltaBatch::inserts(RecordBatch::try_new(
+                        Arc::clone(&schema),
+                        columns,
+                    )?));
+                }
+                for batch in self.last.view().batches() {
+                    parts.push(DeltaBatch::retractions(batch?));
+                }
+                self.last.begin_tick();
+                delta.ok = consolidate(&parts)?;
+                self.last.apply(&Delta::of(delta.ok.iter().cloned()))?;
+                self.last.begin_tick();
+                self.last.compact_if_worn()?;
+                self.rows_out += delta.rows() as u64;
+            }
+        }
+        Ok(delta)
+    }
+}
+
+/// Equal rows as one row with the sum of their weights; zeros are gone.
+pub(crate) fn consolidate(parts: &[DeltaBatch]) -> Result<Vec<DeltaBatch>> {
+    let Some(first) = parts.first() else { return Ok(Vec::new()) };
+    if first.columns.num_columns() == 0 {
+        return Ok(parts.to_vec());
+    }
+    let mut rows = KeyedState::new(first.schema(), 0, HashWidth::Full);
+    let mut place: BTreeMap<u32, (usize, usize)> = BTreeMap::new();
+    for (p, part) in parts.iter().enumerate() {
+        let slots = rows.find_or_insert(part.columns.columns(), part.len())?.slots;
+        for (i, slot) in slots.into_iter().enumerate() {
+            rows.add_weight(slot, part.weights.get(i));
+            place.entry(slot).or_insert((p, i));
+        }
+    }
+    let mut kept: Vec<Vec<(u32, i64)>> = vec![Vec::new(); parts.len()];
+    for (slot, (p, i)) in place {
+        let weight = rows.weight(slot);
+        if weight != 0 {
+            let row = u32::try_from(i)
+                .map_err(|_| Error::Internal("a batch of more than 2^32 rows".to_owned()))?;
+            kept[p].push((row, weight));
+        }
+    }
+    let mut out = Vec::new();
+    for (part, mut rows) in parts.iter().zip(kept) {
+        if rows.is_empty() {
+            continue;
+        }
+        rows.sort_unstable();
+        let indices: arrow::array::UInt32Array = rows.iter().map(|(r, _)| *r).collect();
+        let columns = arrow::compute::take_record_batch(&part.columns, &indices)?;
+        out.push(DeltaBatch::weighted(columns, rows.into_iter().map(|(_, w)| w).collect()));
+    }
+    Ok(out)
+}
+
+/// A broken invariant as an error row: the view reports it on read, the others go on.
+fn broken(error: Error) -> Delta {
+    tracing::error!(%error, "an operator failed");
+    let row = ErrorRow { sqlstate: "XX000".to_owned(), message: error.to_string(), row_hash: 0 };
+    Delta { ok: Vec::new(), err: vec![(row, 1)] }
+}

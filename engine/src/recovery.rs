@@ -1,0 +1,295 @@
+//! Opening a database: the newest checkpoint, then the epochs after it, replayed.
+//!
+//! Views are planned from their SQL again. Operators whose fingerprint is in the manifest load their state;
+//! a view with an operator that is not (its plan changed with a release) or with failed rows is filled anew
+//! from the relations at the checkpoint. Replay runs the same code as live ticks, without logging.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use levada_catalog::{Catalog, Change, ChangeSet, Detail, ObjectId, ObjectKind};
+use levada_planner::delta_plan::DeltaPlan;
+use levada_storage::delta::{Delta, DeltaBatch};
+use levada_storage::log::record::{Commit, InputData};
+use levada_storage::manifest::Manifest;
+use levada_storage::state::{RunRef, read_run};
+
+use crate::arrangement::log::ColumnLog;
+use crate::checkpoint::{ERRORS, HISTORY};
+use crate::define::relation_of;
+use crate::definition::plan_stored_view;
+use crate::error::{Error, Result};
+use crate::graph::{NodeKey, Work};
+use crate::image::Image;
+use crate::operator::{HASH_VERSION, StateRun};
+use crate::relation::{Relation, Store};
+use crate::system;
+use crate::tick::{Backlog, Core};
+use crate::transaction::Transaction;
+
+impl Core {
+    /// Brings an empty core to the state after `commits`.
+    ///
+    /// # Errors
+    /// When saved objects are missing or do not decode.
+    pub(crate) fn recover(
+        &mut self,
+        manifest: Option<Manifest>,
+        commits: Vec<Commit>,
+    ) -> Result<()> {
+        for (id, name, schema, append) in system::stored() {
+            let name = name.to_owned();
+            let relation = if append {
+                Relation::append(id, name, schema)
+            } else {
+                Relation::resident(id, name, schema, Vec::new())
+            };
+            self.relations.insert(id, relation);
+        }
+        if let Some(manifest) = manifest {
+            self.load(manifest)?;
+        }
+        let backlog = Backlog { epochs: commits.len() as u64, bytes: 0 };
+        for commit in commits {
+            self.replay(commit)?;
+        }
+        self.since_checkpoint = backlog;
+        self.publish();
+        Ok(())
+    }
+
+    fn load(&mut self, manifest: Manifest) -> Result<()> {
+        let mut catalog = Catalog::new();
+        catalog.apply(&ChangeSet::decode(&manifest.catalog)?);
+        catalog.reserve_ids_below(manifest.next_object_id);
+        self.catalog = Arc::new(catalog);
+        self.epoch = manifest.at;
+        self.shared.take_offsets(manifest.offsets);
+        let extra: BTreeMap<String, Vec<u8>> = manifest.extra.into_iter().collect();
+        if let Some(history) = extra.get(HISTORY) {
+            self.shared.decode_history(history);
+        }
+        let failed: BTreeMap<u32, serde_json::Value> = match extra.get(ERRORS) {
+            Some(errors) => {
+                serde_json::from_slice(errors).map_err(|_| Error::unfit("failed rows"))?
+            }
+            None => BTreeMap::new(),
+        };
+        self.runs = manifest.operators.into_iter().map(|o| (o.fingerprint, o.runs)).collect();
+        let files: BTreeMap<u32, Vec<_>> =
+            manifest.relations.into_iter().map(|r| (r.relation, r.files)).collect();
+        for (id, _, _, _) in system::stored() {
+            self.load_rows(id, files.get(&id))?;
+        }
+        let mut unfilled = BTreeSet::new();
+        let objects: Vec<_> = self.catalog.objects().cloned().collect();
+        for object in objects.iter().filter(|o| o.is_stored()) {
+            let plan = self.plan_of(object.id)?;
+            let name = self.catalog.qualified_name(object);
+            let relation = relation_of(object, &name, plan.as_ref());
+            self.relations.insert(object.id, relation.ok_or_else(|| Error::unfit("relation"))?);
+            let Some(plan) = plan else {
+                self.load_rows(object.id, files.get(&object.id))?;
+                continue;
+            };
+            let keys = self.graph.add(object.id, &plan, &mut BTreeMap::new())?;
+            let again = failed.contains_key(&object.id) || !self.load_operators(&keys)?;
+            if again || plan.reads().any(|id| unfilled.contains(&id)) {
+                unfilled.insert(object.id);
+                self.fill_again(object.id, &plan)?;
+            } else {
+                self.load_rows(object.id, files.get(&object.id))?;
+            }
+        }
+        self.shared.set_files(files);
+        Ok(())
+    }
+
+    /// The plan of a materialized view; [`None`] for other relations.
+    fn plan_of(&self, id: ObjectId) -> Result<Option<DeltaPlan>> {
+        let object = self.catalog.get(id).ok_or_else(|| Error::unfit("object"))?;
+        if object.kind() != ObjectKind::MaterializedView {
+            return Ok(None);
+        }
+        let relations = &self.relations;
+        let insert_only = |id: u32| relations.get(&id).is_some_and(Relation::is_append);
+        plan_stored_view(&self.shared, &self.catalog, object, &insert_only).map(Some)
+    }
+
+    fn load_rows(
+        &mut self,
+        id: u32,
+        files: Option<&Vec<levada_storage::table::DataFile>>,
+    ) -> Result<()> {
+        let Some(files) = files else { return Ok(()) };
+        let mut relation = self.relations.remove(&id).ok_or_else(|| Error::unfit("relation"))?;
+        let loaded = self.load_into(&mut relation, files);
+        self.relations.insert(id, relation);
+        loaded
+    }
+
+    fn load_into(
+        &self,
+        relation: &mut Relation,
+        files: &[levada_storage::table::DataFile],
+    ) -> Result<()> {
+        match &mut relation.store {
+            Store::Append { files: held, young } => {
+                *held = files.to_vec();
+                *young = ColumnLog::new(Arc::clone(&relation.schema));
+            }
+            Store::Resident { rows, image } => {
+                for file in files {
+                    for batch in self.read_file(file)? {
+                        let columns = batch.columns().to_vec();
+                        let batch = RecordBatch::try_new(Arc::clone(&relation.schema), columns)?;
+                        rows.insert(&DeltaBatch::inserts(batch))?;
+                    }
+                }
+                rows.begin_tick();
+                *image = Image::loaded(files.to_vec(), rows);
+            }
+        }
+        relation.restate();
+        Ok(())
+    }
+
+    /// Loads the state of new nodes; `false` when one of them was not saved.
+    fn load_operators(&mut self, keys: &[NodeKey]) -> Result<bool> {
+        let mut loaded = Vec::new();
+        for key in keys {
+            if matches!(self.graph.node(*key).work, Work::Relation { .. }) {
+                continue;
+            }
+            let fingerprint = self.graph.node(*key).fingerprint.to_string();
+            let Some(refs) = self.runs.get(&fingerprint) else { return Ok(false) };
+            if refs.iter().any(|r| r.hash_version != HASH_VERSION) {
+                return Ok(false);
+            }
+            loaded.push((*key, self.read_runs(refs)?));
+        }
+        for (key, runs) in loaded {
+            match &mut self.graph.node_mut(key).work {
+                Work::Relation { .. } => {}
+                Work::Operator(operator) => operator.restore(&runs)?,
+                Work::Recompute(state) => state.last.restore(&runs)?,
+            }
+        }
+        Ok(true)
+    }
+
+    fn read_runs(&self, refs: &[RunRef]) -> Result<Vec<StateRun>> {
+        let read = |run: &RunRef| -> Result<StateRun> {
+            let rows = self.runtime.block_on(read_run(&self.shared.blob, run))?;
+            Ok(StateRun { part: run.part, replaces: run.replaces, rows })
+        };
+        refs.iter().map(read).collect()
+    }
+
+    /// Makes a view anew from the relations it reads.
+    fn fill_again(&mut self, id: ObjectId, plan: &DeltaPlan) -> Result<()> {
+        self.graph.remove(id);
+        for node in &plan.nodes {
+            self.runs.remove(&node.fingerprint.to_string());
+        }
+        let keys = self.graph.add(id, plan, &mut BTreeMap::new())?;
+        self.fill(self.epoch, &keys.into_iter().collect());
+        self.end_tick();
+        Ok(())
+    }
+
+    fn replay(&mut self, commit: Commit) -> Result<()> {
+        let body = commit.body;
+        self.now_us = body.now_us;
+        let set = if body.catalog.is_empty() {
+            ChangeSet::default()
+        } else {
+            ChangeSet::decode(&body.catalog)?
+        };
+        let fresh = self.replay_catalog(&set, body.next_object_id)?;
+        let mut deltas: BTreeMap<u32, Delta> = BTreeMap::new();
+        for input in body.inputs {
+            let delta = self.replay_input(input.relation, input.data)?;
+            deltas.entry(input.relation).or_default().extend(&delta);
+        }
+        self.shared.take_offsets(body.offsets);
+        if set.is_empty() {
+            self.step(commit.epoch, deltas);
+        } else {
+            self.drop_objects(&set.changes);
+            let fresh = fresh.into_iter().filter(|k| self.graph.contains(*k)).collect();
+            self.step_without(commit.epoch, deltas, &fresh);
+            self.fill(commit.epoch, &fresh);
+            self.end_tick();
+        }
+        self.note_rows();
+        Ok(())
+    }
+
+    fn replay_catalog(&mut self, set: &ChangeSet, next: u32) -> Result<BTreeSet<NodeKey>> {
+        if set.is_empty() {
+            return Ok(BTreeSet::new());
+        }
+        let mut catalog = self.catalog.as_ref().clone();
+        catalog.reserve_ids_below(next);
+        catalog.apply(set);
+        let mut views = Vec::new();
+        let mut append: BTreeMap<u32, bool> = BTreeMap::new();
+        for change in &set.changes {
+            let Change::Create(object) = change else { continue };
+            if !matches!(object.detail, Detail::MaterializedView { .. }) {
+                append.insert(object.id, object.kind() == ObjectKind::Source);
+                continue;
+            }
+            let plan = {
+                let relations = &self.relations;
+                let insert_only = |id: u32| match append.get(&id) {
+                    Some(append) => *append,
+                    None => relations.get(&id).is_some_and(Relation::is_append),
+                };
+                plan_stored_view(&self.shared, &catalog, object, &insert_only)?
+            };
+            append.insert(object.id, plan.nodes[plan.root].properties.insert_only);
+            views.push((object.id, plan));
+        }
+        let transaction = Transaction { catalog: set.clone(), views, ..Transaction::default() };
+        let fresh = self.create_objects(&transaction)?;
+        self.catalog = Arc::new(catalog);
+        Ok(fresh)
+    }
+
+    fn replay_input(&mut self, id: u32, data: InputData) -> Result<Delta> {
+        let delta = match &data {
+            InputData::Inline(batches) => self.fit(id, batches)?,
+            InputData::Files(files) => {
+                let mut delta = Delta::default();
+                for file in files {
+                    for batch in self.read_file(file)? {
+                        delta.push(DeltaBatch::inserts(batch));
+                    }
+                }
+                self.fit(id, &delta.ok)?
+            }
+        };
+        // A table of the log that a later epoch of it dropped.
+        let Some(relation) = self.relations.get_mut(&id) else { return Ok(Delta::default()) };
+        match data {
+            InputData::Files(files) if relation.young_rows() == 0 => relation.add_files(&files)?,
+            InputData::Files(_) | InputData::Inline(_) => relation.apply(&delta)?,
+        }
+        Ok(delta)
+    }
+
+    /// The rows with the relation's own schema: files do not keep whether a column is nullable.
+    fn fit(&self, id: u32, batches: &[DeltaBatch]) -> Result<Delta> {
+        let Some(relation) = self.relations.get(&id) else { return Ok(Delta::default()) };
+        let mut delta = Delta::default();
+        for batch in batches {
+            let columns = batch.columns.columns().to_vec();
+            let columns = RecordBatch::try_new(Arc::clone(&relation.schema), columns)?;
+            delta.push(DeltaBatch { columns, weights: batch.weights.clone() });
+        }
+        Ok(delta)
+    }
+}

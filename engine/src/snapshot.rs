@@ -1,0 +1,63 @@
+//! What readers see: all relations at one epoch.
+//!
+//! The tick loop publishes one [`SnapshotSet`] per epoch by swapping one pointer. A query takes the pointer
+//! once and reads every relation from it, so it never sees two epochs mixed; what it reads stays valid for
+//! as long as it holds the set.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use levada_catalog::Catalog;
+use levada_storage::delta::ErrorRow;
+use levada_storage::epoch::Epoch;
+use levada_storage::table::DataFile;
+
+use crate::arrangement::view::LogView;
+use crate::graph::OperatorInfo;
+
+/// All relations at one epoch.
+#[derive(Clone, Debug)]
+pub(crate) struct SnapshotSet {
+    /// The epoch.
+    pub(crate) epoch: Epoch,
+    /// What exists.
+    pub(crate) catalog: Arc<Catalog>,
+    /// The stored relations by identifier.
+    pub(crate) relations: BTreeMap<u32, Arc<RelationSnapshot>>,
+    /// The running operators, as of the last change of the graph or checkpoint.
+    pub(crate) operators: Arc<Vec<OperatorInfo>>,
+}
+
+/// The contents of one stored relation.
+#[derive(Clone, Debug)]
+pub(crate) struct RelationSnapshot {
+    /// Schema of the rows.
+    pub(crate) schema: SchemaRef,
+    /// The epoch that changed it last.
+    pub(crate) changed_at: Epoch,
+    /// Rows in files; the rows of `rows` follow them.
+    pub(crate) files: Arc<Vec<DataFile>>,
+    /// Rows in memory.
+    pub(crate) rows: LogView,
+    /// Whether rows are never retracted: then they keep their order, files first.
+    pub(crate) append: bool,
+    /// The first failed row and how many there are; reading the relation raises it.
+    pub(crate) error: Option<(ErrorRow, i64)>,
+}
+
+impl SnapshotSet {
+    /// The relation `id`, if it is stored.
+    #[must_use]
+    pub(crate) fn relation(&self, id: u32) -> Option<&Arc<RelationSnapshot>> {
+        self.relations.get(&id)
+    }
+}
+
+impl RelationSnapshot {
+    /// Number of rows.
+    #[must_use]
+    pub(crate) fn row_count(&self) -> u64 {
+        self.files.iter().map(DataFile::live_rows).sum::<u64>() + self.rows.rows() as u64
+    }
+}

@@ -1,0 +1,334 @@
+//! The tick loop: the one thread that changes a database.
+//!
+//! ```text
+//! gather requests -> stage (may refuse) -> log the epoch (durable) -> step the graph -> publish -> answer
+//! ```
+//! Everything that was queued while the last tick ran becomes one epoch. What a transaction can be refused
+//! for is decided before the epoch is logged. Readers see the epoch when its snapshot is published, all
+//! views of it at once; the answer is sent after that, so a client reads its own writes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use levada_catalog::{Catalog, Detail, ObjectKind};
+use levada_storage::delta::{Delta, DeltaBatch};
+use levada_storage::epoch::Epoch;
+use levada_storage::log::EpochLog;
+use levada_storage::log::record::{Body, Input, InputData, SplitOffset};
+use levada_storage::state::RunRef;
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::database::Shared;
+use crate::error::{Error, Result};
+use crate::graph::Graph;
+use crate::operator::Tick;
+use crate::relation::Relation;
+use crate::system::QUARANTINE_ID;
+use crate::transaction::{Ingest, Request, Transaction};
+
+/// Requests of one epoch, at most.
+const GROUP_MAX: usize = 512;
+/// Rows in memory of one epoch, about, before the next one begins.
+const GROUP_ROWS_MAX: usize = 1 << 18;
+
+/// The writer's side of a database.
+pub(crate) struct Core {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) runtime: Handle,
+    pub(crate) log: EpochLog,
+    pub(crate) catalog: Arc<Catalog>,
+    pub(crate) relations: BTreeMap<u32, Relation>,
+    pub(crate) graph: Graph,
+    /// Saved state by fingerprint, as of the last checkpoint.
+    pub(crate) runs: BTreeMap<String, Vec<RunRef>>,
+    /// The last epoch that was ticked.
+    pub(crate) epoch: Epoch,
+    pub(crate) now_us: i64,
+    /// What happened since the last checkpoint.
+    pub(crate) since_checkpoint: Backlog,
+    /// Recomputed nodes that wait for the end of a backfill.
+    pub(crate) deferred: Option<BTreeSet<usize>>,
+}
+
+/// How much a restart would replay.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Backlog {
+    pub(crate) epochs: u64,
+    pub(crate) bytes: usize,
+}
+
+/// A request of a group, accepted so far.
+type Answer = oneshot::Sender<Result<Epoch>>;
+
+/// What a group of requests adds up to.
+#[derive(Default)]
+struct Group {
+    inputs: Vec<Input>,
+    deltas: BTreeMap<u32, Delta>,
+    offsets: Vec<SplitOffset>,
+    answers: Vec<Answer>,
+    staged: Vec<(u32, DeltaBatch)>,
+    files: Vec<(u32, Vec<levada_storage::table::DataFile>)>,
+    rows: usize,
+}
+
+impl Core {
+    /// Serves requests until the database is closed or dropped.
+    pub(crate) fn run(mut self, mut requests: mpsc::Receiver<Request>) {
+        let runtime = self.runtime.clone();
+        let mut carried: Option<Request> = None;
+        loop {
+            let request = match carried.take() {
+                Some(request) => Some(request),
+                None => runtime.block_on(self.next(&mut requests)),
+            };
+            match request {
+                None => return,
+                Some(Request::Checkpoint(answer)) => {
+                    answer.send(self.checkpoint(false)).ok();
+                }
+                Some(Request::Close(answer)) => {
+                    let closed = self.checkpoint(true);
+                    drop(self);
+                    answer.send(closed).ok();
+                    return;
+                }
+                Some(Request::Commit(transaction, answer)) if !transaction.catalog.is_empty() => {
+                    answer.send(self.define(*transaction)).ok();
+                }
+                Some(first) => carried = self.group(first, &mut requests),
+            }
+        }
+    }
+
+    /// The next request; writes a checkpoint when there is none for a while.
+    async fn next(&mut self, requests: &mut mpsc::Receiver<Request>) -> Option<Request> {
+        let idle = if self.since_checkpoint.epochs == 0 {
+            Duration::from_secs(3600)
+        } else {
+            Duration::from_secs(10)
+        };
+        let mut stopped = self.shared.stopped();
+        tokio::select! {
+            biased;
+            _ = stopped.wait_for(|stopped| *stopped) => None,
+            request = requests.recv() => request,
+            () = self.shared.clock.sleep(idle) => {
+                let (answer, _) = oneshot::channel();
+                Some(Request::Checkpoint(answer))
+            }
+        }
+    }
+
+    /// Makes one epoch of `first` and what is queued behind it; returns the request that did not fit.
+    fn group(&mut self, first: Request, requests: &mut mpsc::Receiver<Request>) -> Option<Request> {
+        let mut group = Group::default();
+        let mut next = Some(first);
+        let mut count = 0;
+        let left = loop {
+            match next {
+                Some(Request::Ingest(ingest, answer)) => {
+                    self.take_ingest(&mut group, *ingest, answer)
+                }
+                Some(Request::Commit(transaction, answer)) if transaction.catalog.is_empty() => {
+                    self.take_transaction(&mut group, *transaction, answer);
+                }
+                other => break other,
+            }
+            count += 1;
+            if count >= GROUP_MAX || group.rows >= GROUP_ROWS_MAX {
+                break None;
+            }
+            next = requests.try_recv().ok();
+        };
+        self.commit(group);
+        if self.since_checkpoint.bytes > 64 << 20 || self.since_checkpoint.epochs > 20_000 {
+            // A checkpoint that fails is tried again later; nothing is lost without it.
+            if let Err(error) = self.checkpoint(false) {
+                tracing::warn!(%error, "could not write a checkpoint");
+            }
+        }
+        left
+    }
+
+    fn take_transaction(&mut self, group: &mut Group, transaction: Transaction, answer: Answer) {
+        let mut staged: Vec<(u32, DeltaBatch)> = Vec::new();
+        for (id, delta) in transaction.deltas {
+            let result = match self.relations.get_mut(&id) {
+                Some(relation) => relation.stage(std::slice::from_ref(&delta)),
+                None => Err(Error::statement("42P01", "relation was dropped by another session")),
+            };
+            if let Err(error) = result {
+                self.undo(&staged);
+                answer.send(Err(error)).ok();
+                return;
+            }
+            staged.push((id, delta));
+        }
+        for (id, delta) in &staged {
+            group.rows += delta.len();
+            group.deltas.entry(*id).or_default().push(delta.clone());
+            add_input(&mut group.inputs, *id, delta.clone());
+        }
+        group.staged.extend(staged);
+        group.answers.push(answer);
+    }
+
+    fn take_ingest(&mut self, group: &mut Group, ingest: Ingest, answer: Answer) {
+        let Some(relation) = self.relations.get_mut(&ingest.source) else {
+            answer.send(Err(Error::Closed)).ok();
+            return;
+        };
+        let batches: Vec<DeltaBatch> =
+            ingest.rows.into_iter().filter(|b| b.num_rows() > 0).map(DeltaBatch::inserts).collect();
+        let delta = Delta::of(batches);
+        let as_files = !ingest.files.is_empty() && relation.young_rows() == 0;
+        let taken =
+            if as_files { relation.add_files(&ingest.files) } else { relation.apply(&delta) };
+        if let Err(error) = taken {
+            answer.send(Err(error)).ok();
+            return;
+        }
+        if ingest.files.is_empty() {
+            for batch in &delta.ok {
+                add_input(&mut group.inputs, ingest.source, batch.clone());
+            }
+        } else {
+            let data = InputData::Files(ingest.files.clone());
+            group.inputs.push(Input { relation: ingest.source, data });
+            group.files.push((ingest.source, ingest.files));
+        }
+        group.rows += delta.rows();
+        group.deltas.entry(ingest.source).or_default().extend(&delta);
+        if let Some(rejects) = ingest.rejects {
+            let batch = DeltaBatch::inserts(rejects);
+            if let Some(quarantine) = self.relations.get_mut(&QUARANTINE_ID) {
+                quarantine.apply(&Delta::of([batch.clone()])).ok();
+            }
+            add_input(&mut group.inputs, QUARANTINE_ID, batch.clone());
+            group.deltas.entry(QUARANTINE_ID).or_default().push(batch);
+        }
+        group.offsets.extend(ingest.offsets);
+        group.answers.push(answer);
+    }
+
+    pub(crate) fn undo(&mut self, staged: &[(u32, DeltaBatch)]) {
+        for (id, delta) in staged.iter().rev() {
+            if let Some(relation) = self.relations.get_mut(id) {
+                relation
+                    .apply(&Delta::of([delta.negated()]))
+                    .expect("what was just applied can be taken back");
+            }
+        }
+    }
+
+    fn commit(&mut self, group: Group) {
+        if group.answers.is_empty() {
+            return;
+        }
+        let body = Body {
+            now_us: self.next_now(),
+            inputs: group.inputs,
+            offsets: group.offsets.clone(),
+            next_object_id: self.catalog.next_id(),
+            ..Body::default()
+        };
+        match self.append(body) {
+            Err(error) => {
+                self.undo(&group.staged);
+                let message = error.to_string();
+                for answer in group.answers {
+                    answer.send(Err(Error::statement("58030", message.clone()))).ok();
+                }
+            }
+            Ok(epoch) => {
+                self.shared.take_offsets(group.offsets);
+                self.step(epoch, group.deltas);
+                self.publish();
+                for answer in group.answers {
+                    answer.send(Ok(epoch)).ok();
+                }
+            }
+        }
+    }
+
+    /// Makes `body` durable as the next epoch.
+    pub(crate) fn append(&mut self, body: Body) -> Result<Epoch> {
+        self.since_checkpoint.epochs += 1;
+        self.since_checkpoint.bytes += body_bytes(&body);
+        let runtime = self.runtime.clone();
+        Ok(runtime.block_on(self.log.commit(body))?)
+    }
+
+    /// The time of the next epoch: the clock's, but never earlier than the last epoch's.
+    pub(crate) fn next_now(&mut self) -> i64 {
+        self.now_us = self.now_us.max(self.shared.clock.now_us());
+        self.now_us
+    }
+
+    /// Runs the graph over the deltas of base relations, which were applied already.
+    pub(crate) fn step(&mut self, epoch: Epoch, deltas: BTreeMap<u32, Delta>) {
+        self.epoch = epoch;
+        let tick = Tick { epoch, now_us: self.now_us };
+        let deltas = deltas.into_iter().map(|(id, delta)| (id, Arc::new(delta))).collect();
+        self.pass(&tick, deltas, BTreeSet::new(), None);
+        self.end_tick();
+    }
+
+    /// Settles what changed: the next tick starts from here.
+    pub(crate) fn end_tick(&mut self) {
+        for relation in self.relations.values_mut().filter(|r| r.is_changed()) {
+            relation.begin_tick().expect("dead rows can be dropped");
+        }
+    }
+
+    /// Notes the row counts that sinks resume from.
+    pub(crate) fn note_rows(&mut self) {
+        let followed: BTreeSet<u32> = self
+            .catalog
+            .objects_of(ObjectKind::Sink)
+            .filter_map(|sink| match &sink.detail {
+                Detail::Sink { from, .. } => Some(*from),
+                _ => None,
+            })
+            .collect();
+        for id in followed {
+            if let Some(relation) = self.relations.get_mut(&id)
+                && relation.is_append()
+            {
+                let rows = relation.snapshot(self.epoch).row_count();
+                self.shared.note_rows(id, self.epoch, rows);
+            }
+        }
+    }
+
+    /// Shows the current state to readers.
+    pub(crate) fn publish(&mut self) {
+        self.note_rows();
+        self.shared.publish(self.epoch, &self.catalog, &mut self.relations, &self.graph);
+    }
+}
+
+/// Adds rows to the inline input of a relation.
+fn add_input(inputs: &mut Vec<Input>, relation: u32, batch: DeltaBatch) {
+    let inline = inputs.iter_mut().rev().find_map(|input| match &mut input.data {
+        InputData::Inline(batches) if input.relation == relation => Some(batches),
+        _ => None,
+    });
+    match inline {
+        Some(batches) => batches.push(batch),
+        None => inputs.push(Input { relation, data: InputData::Inline(vec![batch]) }),
+    }
+}
+
+fn body_bytes(body: &Body) -> usize {
+    let inline = |input: &Input| match &input.data {
+        InputData::Inline(batches) => {
+            batches.iter().map(|b| b.columns.get_array_memory_size()).sum()
+        }
+        InputData::Files(_) => 0,
+    };
+    body.inputs.iter().map(inline).sum::<usize>() + body.catalog.len()
+}

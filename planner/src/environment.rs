@@ -1,0 +1,90 @@
+//! Functions, rules and settings that every plan is made with.
+//!
+//! Two optimizers stand side by side. The **batch** one is DataFusion's own, for ad-hoc queries and
+//! recomputation. The **delta** one is an allow-list: nothing that reads statistics (a changing statistic
+//! must never change a maintained plan), nothing that turns a maintained operator into one that is not.
+
+use std::sync::Arc;
+
+use datafusion::execution::SessionStateBuilder;
+use datafusion::execution::context::{SessionConfig, SessionState};
+use datafusion::optimizer::optimizer::Optimizer;
+use datafusion::optimizer::{OptimizerContext, OptimizerRule};
+
+use crate::aggregate::aggregate_functions;
+use crate::error::Result;
+
+/// Rules of the delta optimizer, by DataFusion's names, in DataFusion's order.
+const DELTA_RULES: [&str; 15] = [
+    "rewrite_set_comparison",
+    "simplify_expressions",
+    "decorrelate_predicate_subquery",
+    "scalar_subquery_to_join",
+    "decorrelate_lateral_join",
+    "extract_equijoin_predicate",
+    "eliminate_duplicated_expr",
+    "eliminate_filter",
+    "eliminate_cross_join",
+    "propagate_empty_relation",
+    "eliminate_outer_join",
+    "push_down_filter",
+    "eliminate_group_by_constant",
+    "common_sub_expression_eliminate",
+    "optimize_projections",
+];
+
+/// The state that plans are made in; cheap enough to clone once per session.
+#[must_use]
+pub fn session_state(config: SessionConfig) -> SessionState {
+    let mut builder = SessionStateBuilder::new().with_config(config).with_default_features();
+    builder.aggregate_functions().get_or_insert_default().extend(aggregate_functions());
+    builder.build()
+}
+
+/// The settings of a session's plans.
+#[must_use]
+pub fn session_config() -> SessionConfig {
+    let mut config = SessionConfig::new()
+        .with_target_partitions(1)
+        .with_information_schema(false)
+        .with_create_default_catalog_and_schema(false);
+    let options = config.options_mut();
+    options.sql_parser.collect_spans = true;
+    options.sql_parser.dialect = datafusion::config::Dialect::PostgreSQL;
+    options.optimizer.enable_physical_uncorrelated_scalar_subquery = false;
+    config
+}
+
+/// Analyses (coerces types of) a plan and runs the delta optimizer on it.
+///
+/// # Errors
+/// When a type does not fit.
+pub fn optimize_for_delta(
+    state: &SessionState,
+    plan: datafusion::logical_expr::LogicalPlan,
+) -> Result<datafusion::logical_expr::LogicalPlan> {
+    let options = state.config_options();
+    let analyzed = state.analyzer().execute_and_check(plan, options, |_, _| {})?;
+    let rules: Vec<Arc<dyn OptimizerRule + Send + Sync>> = Optimizer::new()
+        .rules
+        .into_iter()
+        .filter(|rule| DELTA_RULES.contains(&rule.name()))
+        .collect();
+    let context = OptimizerContext::new_with_config_options(Arc::new(options.as_ref().clone()))
+        .without_query_execution_start_time();
+    Ok(Optimizer::with_rules(rules).optimize(analyzed, &context, |_, _| {})?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_allowed_rule_exists() {
+        let names: Vec<String> =
+            Optimizer::new().rules.iter().map(|r| r.name().to_owned()).collect();
+        for rule in DELTA_RULES {
+            assert!(names.iter().any(|n| n == rule), "no rule {rule} among {names:?}");
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! `EXPLAIN INCREMENTAL`: a delta plan as an indented tree, with the cost of each node.
+
+use std::fmt::Write;
+
+use crate::delta_plan::{
+    Aggregate, AggregateCall, AggregateFunction, DeltaPlan, Join, Node, NodeId, Op,
+};
+
+/// The lines of `EXPLAIN INCREMENTAL`, root first. A node used twice is shown once and referred to.
+#[must_use]
+pub fn lines(plan: &DeltaPlan) -> Vec<String> {
+    let mut shown = vec![false; plan.nodes.len()];
+    let mut lines = Vec::new();
+    tree(plan, plan.root, 0, &mut shown, &mut lines);
+    lines
+}
+
+fn tree(plan: &DeltaPlan, id: NodeId, depth: usize, shown: &mut [bool], lines: &mut Vec<String>) {
+    let node = &plan.nodes[id];
+    let indent = "  ".repeat(depth);
+    let cost = node.op.cost();
+    if shown[id] && !node.inputs.is_empty() {
+        lines.push(format!("{indent}{} (shared, see above)", describe(node)));
+        return;
+    }
+    shown[id] = true;
+    let append = if node.properties.insert_only { "  append-only" } else { "" };
+    lines.push(format!("{indent}{}  cost={cost}{}{append}", describe(node), state(&node.op)));
+    for input in &node.inputs {
+        tree(plan, *input, depth + 1, shown, lines);
+    }
+}
+
+/// The node's operator and what parametrises it.
+#[must_use]
+pub fn describe(node: &Node) -> String {
+    match &node.op {
+        Op::Relation { name, columns, .. } if columns.is_empty() => format!("Relation {name}"),
+        Op::Relation { name, .. } => {
+            let columns: Vec<&str> =
+                node.schema.fields().iter().map(|f| f.name().as_str()).collect();
+            format!("Relation {name} [{}]", columns.join(", "))
+        }
+        Op::Constant(rows) => format!("Constant rows={}", rows.num_rows()),
+        Op::Filter(predicate) => format!("Filter {}", predicate.text),
+        Op::Project(exprs) => {
+            let texts: Vec<&str> = exprs.iter().map(|e| e.text.as_str()).collect();
+            format!("Project [{}]", texts.join(", "))
+        }
+        Op::Union => "Union".to_owned(),
+        Op::Distinct => "Distinct".to_owned(),
+        Op::Aggregate(aggregate) => describe_aggregate(aggregate),
+        Op::Join(join) => describe_join(join),
+        Op::Recompute(recompute) => format!("Recompute reason=\"{}\"", recompute.reason),
+    }
+}
+
+fn describe_aggregate(aggregate: &Aggregate) -> String {
+    let keys: Vec<String> = aggregate.keys.iter().map(|k| format!("#{k}")).collect();
+    let calls: Vec<String> = aggregate.calls.iter().map(describe_call).collect();
+    format!("Aggregate key=[{}] calls=[{}]", keys.join(", "), calls.join(", "))
+}
+
+fn describe_call(call: &AggregateCall) -> String {
+    let name = match call.function {
+        AggregateFunction::Count => "count",
+        AggregateFunction::Sum => "sum",
+        AggregateFunction::Avg => "avg",
+        AggregateFunction::Min => "min",
+        AggregateFunction::Max => "max",
+    };
+    let distinct = if call.distinct { "DISTINCT " } else { "" };
+    let argument = call.argument.map_or_else(|| "*".to_owned(), |a| format!("#{a}"));
+    let mut text = format!("{name}({distinct}{argument})");
+    if let Some(filter) = call.filter {
+        write!(text, " FILTER #{filter}").expect("writing to a string succeeds");
+    }
+    text
+}
+
+fn describe_join(join: &Join) -> String {
+    let pairs: Vec<String> =
+        join.left_keys.iter().zip(&join.right_keys).map(|(l, r)| format!("#{l} = #{r}")).collect();
+    let mut text = if pairs.is_empty() {
+        "Join cross".to_owned()
+    } else {
+        format!("Join inner on [{}]", pairs.join(", "))
+    };
+    if let Some(residual) = &join.residual {
+        write!(text, " where {}", residual.text).expect("writing to a string succeeds");
+    }
+    text
+}
+
+fn state(op: &Op) -> &'static str {
+    match op {
+        Op::Distinct => "  state=row -> weight",
+        Op::Aggregate(_) => "  state=group -> slot",
+        Op::Join(_) => "  state=both inputs by key",
+        Op::Recompute(_) => "  state=last output",
+        Op::Relation { .. } | Op::Constant(_) | Op::Filter(_) | Op::Project(_) | Op::Union => "",
+    }
+}

@@ -1,0 +1,20 @@
+//! `WHERE` and `HAVING`: a predicate on each row of the delta.
+
+use datafusion::logical_expr::{Filter, LogicalPlan};
+
+use super::{Builder, has_subquery};
+use crate::delta_plan::{NodeId, Op};
+use crate::error::Result;
+
+impl Builder<'_> {
+    pub(super) fn filter(&mut self, plan: &LogicalPlan, filter: &Filter) -> Result<NodeId> {
+        if has_subquery(&filter.predicate) {
+            return self.recompute(plan, "correlated subquery");
+        }
+        let input = self.plan(&filter.input)?;
+        let predicate = self.expression(&filter.predicate, filter.input.schema())?;
+        let (schema, properties) =
+            (self.nodes[input].schema.clone(), self.nodes[input].properties.clone());
+        Ok(self.add(Op::Filter(predicate), vec![input], schema, properties))
+    }
+}

@@ -1,0 +1,97 @@
+use super::{fail, one};
+use crate::parse::{CHAIN_TOKENS_MAX, DEPTH_MAX, SET_OPERATIONS_MAX, TEXT_BYTES_MAX, parse};
+
+/// Runs on a stack as small as those of worker threads.
+fn on_small_stack(work: impl FnOnce() + Send + 'static) {
+    std::thread::Builder::new()
+        .stack_size(2 << 20)
+        .spawn(work)
+        .expect("a thread starts")
+        .join()
+        .expect("no overflow");
+}
+
+#[test]
+fn text_has_a_greatest_length() {
+    let sql = format!("SELECT '{}'", "x".repeat(TEXT_BYTES_MAX));
+    assert_eq!(fail(&sql).sqlstate(), "54000");
+    let sql = format!("SELECT '{}'", "x".repeat(TEXT_BYTES_MAX - 9));
+    assert!(parse(&sql).is_ok(), "text at the limit is read");
+}
+
+#[test]
+fn deep_nesting_is_refused_without_overflow() {
+    on_small_stack(|| {
+        let deep = 200_000;
+        for (open, inside, close) in [
+            ("(", "1", ")"),
+            ("[", "1", "]"),
+            ("NOT ", "true", ""),
+            ("- ", "1", ""),
+            ("(SELECT ", "1", ")"),
+            ("CASE WHEN ", "1", ""),
+            ("f(", "1", ")"),
+            ("ARRAY[", "1", "]"),
+        ] {
+            for count in [DEPTH_MAX + 1, 3_000, deep] {
+                let sql = format!("SELECT {}{inside}{}", open.repeat(count), close.repeat(count));
+                if sql.len() <= TEXT_BYTES_MAX {
+                    assert!(parse(&sql).is_err(), "{count} of {open}");
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn nesting_within_the_bound_is_read_walked_and_freed() {
+    on_small_stack(|| {
+        for (open, close) in [("(", ")"), ("NOT ", ""), ("f(", ")")] {
+            let sql = format!("SELECT {}1{}", open.repeat(200), close.repeat(200));
+            let statement = one(&sql);
+            assert_eq!(one(&statement.to_string()), statement);
+        }
+        let sql = format!("SELECT * FROM {}t{}", "(".repeat(60), ")".repeat(60));
+        assert!(parse(&sql).is_ok(), "parentheses around a table");
+    });
+}
+
+#[test]
+fn long_chains_within_the_bound_are_read_walked_and_freed() {
+    on_small_stack(|| {
+        let terms = CHAIN_TOKENS_MAX / 2 - 10;
+        let sql = format!("SELECT 1{}", " + 1".repeat(terms));
+        let statement = one(&sql);
+        assert_eq!(statement.clone(), statement);
+        let sql = format!("SELECT a{}", " IS NULL".repeat(CHAIN_TOKENS_MAX / 2 - 10));
+        one(&sql);
+        let sql = format!("SELECT 1{}", " UNION ALL SELECT 1".repeat(SET_OPERATIONS_MAX));
+        let statement = one(&sql);
+        assert_eq!(statement.clone(), statement);
+    });
+}
+
+#[test]
+fn longer_chains_are_refused() {
+    on_small_stack(|| {
+        for sql in [
+            format!("SELECT 1{}", " + 1".repeat(100_000)),
+            format!("SELECT a{}", "::int".repeat(100_000)),
+            format!("SELECT CAST(a AS int{})", "[]".repeat(100_000)),
+            format!("SELECT a{}", "[1]".repeat(100_000)),
+            format!("SELECT 1{}", " UNION ALL SELECT 1".repeat(SET_OPERATIONS_MAX + 1)),
+        ] {
+            assert_eq!(fail(&sql).sqlstate(), "54001");
+        }
+    });
+}
+
+#[test]
+fn long_lists_are_no_chains() {
+    let sql = format!("INSERT INTO t VALUES (1, 'a'){}", ", (2, 'b')".repeat(20_000));
+    assert!(parse(&sql).is_ok(), "rows of a list lie side by side");
+    let sql = format!("SELECT a IN (1{})", ", 2".repeat(50_000));
+    assert!(parse(&sql).is_ok(), "items of a list lie side by side");
+    let sql = "SELECT 1;".repeat(20_000);
+    assert_eq!(parse(&sql).map(|all| all.len()).ok(), Some(20_000));
+}

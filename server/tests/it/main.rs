@@ -1,0 +1,11 @@
+//! The server as its clients meet it: real sockets on free loopback ports, real drivers.
+
+#![allow(clippy::disallowed_methods, reason = "tests own their tasks, files and clocks")]
+
+mod copy;
+mod extended;
+mod process;
+mod protocol;
+mod simple;
+mod support;
+mod types;

@@ -1,0 +1,19 @@
+//! All integration tests of the workspace, in one binary.
+//!
+//! | module | proves |
+//! |---|---|
+//! | `clients` | psql, SQLAlchemy, pgjdbc and DuckDB work |
+//! | `crash` | SIGKILL loses and duplicates nothing |
+//! | `random` | random views over random tables equal their queries |
+//! | `slt` | scripts in four modes, over the wire, and against PostgreSQL |
+
+#![expect(clippy::disallowed_methods, reason = "tests own their files, tasks and clocks")]
+
+#[path = "it/clients.rs"]
+mod clients;
+#[path = "it/crash.rs"]
+mod crash;
+#[path = "it/random.rs"]
+mod random;
+#[path = "it/slt.rs"]
+mod slt;

@@ -1,0 +1,166 @@
+//! Supervised concurrency: one of the three seams to the world (clock, rng, task).
+//!
+//! Every task and thread has a name and an owner. The owner of a [`Task`] joins it or drops it; dropping
+//! aborts, so nothing outlives what it works for. Threads cannot be aborted: a [`Thread`] is joined when
+//! it is dropped, and whoever starts one gives it a way to end first.
+
+use std::future::Future;
+use std::thread::{Builder, JoinHandle};
+
+use tokio::task::JoinHandle as TokioHandle;
+
+use crate::error::{Error, Result};
+
+/// A running future of the current tokio runtime; aborted when dropped.
+#[derive(Debug)]
+pub struct Task<T> {
+    name: String,
+    handle: Option<TokioHandle<T>>,
+}
+
+/// A named thread of the operating system; joined when dropped.
+#[derive(Debug)]
+pub struct Thread<T> {
+    name: String,
+    handle: Option<JoinHandle<T>>,
+}
+
+/// Starts `future` on the current tokio runtime.
+///
+/// # Panics
+/// Outside of a tokio runtime.
+#[expect(clippy::disallowed_methods, reason = "this is the seam")]
+pub fn spawn<F>(name: impl Into<String>, future: F) -> Task<F::Output>
+where
+    F: Future<Output: Send + 'static> + Send + 'static,
+{
+    Task { name: name.into(), handle: Some(tokio::spawn(future)) }
+}
+
+/// Runs `work` on tokio's bounded pool of blocking threads; once begun it cannot be aborted.
+///
+/// # Panics
+/// Outside of a tokio runtime.
+#[expect(clippy::disallowed_methods, reason = "this is the seam")]
+pub fn spawn_blocking<T: Send + 'static>(
+    name: impl Into<String>,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Task<T> {
+    Task { name: name.into(), handle: Some(tokio::task::spawn_blocking(work)) }
+}
+
+/// Starts a thread that `top` and debuggers show as `name`.
+///
+/// # Errors
+/// [`Error::Io`] when the system has no thread left.
+pub fn thread<T: Send + 'static>(
+    name: impl Into<String>,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<Thread<T>> {
+    let name = name.into();
+    match Builder::new().name(name.clone()).spawn(work) {
+        Ok(handle) => Ok(Thread { name, handle: Some(handle) }),
+        Err(source) => Err(Error::Io { action: "start thread", path: name.into(), source }),
+    }
+}
+
+impl<T> Task<T> {
+    /// The name given at the start.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether the task has ended.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.handle.as_ref().is_none_or(TokioHandle::is_finished)
+    }
+
+    /// Waits for the result. Dropping the returned future aborts the task.
+    ///
+    /// # Errors
+    /// [`Error::TaskLost`] when the task panicked.
+    pub async fn join(mut self) -> Result<T> {
+        let result = match self.handle.as_mut() {
+            Some(handle) => handle.await,
+            None => return Err(Error::TaskLost { task: self.name.clone() }),
+        };
+        self.handle = None;
+        result.map_err(|error| {
+            tracing::error!(task = self.name, %error, "task did not finish");
+            Error::TaskLost { task: self.name.clone() }
+        })
+    }
+}
+
+impl<T> Drop for Task<T> {
+    fn drop(&mut self) {
+        if let Some(handle) = &self.handle {
+            handle.abort();
+        }
+    }
+}
+
+impl<T> Thread<T> {
+    /// The name given at the start.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether the thread has ended.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.handle.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
+    /// Waits for the result; blocks.
+    ///
+    /// # Errors
+    /// [`Error::TaskLost`] when the thread panicked.
+    pub fn join(mut self) -> Result<T> {
+        let joined = self.handle.take().and_then(|handle| handle.join().ok());
+        joined.ok_or_else(|| Error::TaskLost { task: self.name.clone() })
+    }
+}
+
+impl<T> Drop for Thread<T> {
+    fn drop(&mut self) {
+        if self.handle.take().is_some_and(|handle| handle.join().is_err()) {
+            tracing::error!(thread = self.name, "thread panicked");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_dropped_task_is_aborted() {
+        let (sender, receiver) = oneshot::channel::<()>();
+        let task = spawn("waits forever", async move {
+            std::future::pending::<()>().await;
+            drop(sender);
+        });
+        drop(task);
+        assert!(receiver.await.is_err(), "the task let go of its sender");
+    }
+
+    #[tokio::test]
+    async fn a_joined_task_gives_its_result_and_a_panic_is_an_error() {
+        assert_eq!(spawn("adds", async { 1 + 1 }).join().await.unwrap(), 2);
+        assert_eq!(spawn_blocking("adds", || 1 + 1).join().await.unwrap(), 2);
+        let lost = spawn("panics", async { panic!("on purpose") }).join().await;
+        assert!(matches!(lost, Err(Error::TaskLost { task }) if task == "panics"));
+    }
+
+    #[test]
+    fn a_thread_has_its_name_and_is_joined() {
+        let seen = thread("worker-7", || std::thread::current().name().map(str::to_owned));
+        assert_eq!(seen.unwrap().join().unwrap().as_deref(), Some("worker-7"));
+    }
+}
