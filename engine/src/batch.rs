@@ -81,7 +81,8 @@ pub(crate) fn rows(
     let files = relation.files.as_ref().clone();
     let columns = projection.clone();
     let durable = stream::iter(files).then(move |file| {
-        let (blob, scan) = (Arc::clone(&blob), Scan { projection: columns.clone(), ..Scan::default() });
+        let (blob, scan) =
+            (Arc::clone(&blob), Scan { projection: columns.clone(), ..Scan::default() });
         async move { read_parquet(blob, &file, &scan).await }
     });
     let durable = durable.try_flatten().map_err(Error::from);

@@ -15,8 +15,8 @@ use levada_storage::epoch::Epoch;
 use levada_storage::manifest::{Manifest, OperatorRuns, RelationFiles};
 use levada_storage::publish::{Published, publish};
 use levada_storage::state::{Run, RunRef, write_runs};
-use levada_storage::table::file::{FileWriter, Profile};
 use levada_storage::table::DataFile;
+use levada_storage::table::file::{FileWriter, Profile};
 
 use crate::error::{Error, Result};
 use crate::graph::Work;

@@ -15,6 +15,7 @@ mod drop;
 mod explain;
 mod lineage;
 mod pipeline;
+mod place;
 mod query;
 mod setting;
 mod show;
@@ -125,6 +126,8 @@ pub struct Prepared {
     /// The statement's own text.
     pub text: String,
     parsed: Arc<Parsed>,
+    /// The string it was part of: positions count from its start.
+    whole: Arc<str>,
 }
 
 /// An open database. Cheap to clone; dropping the last clone and session without [`Database::close`] is
@@ -193,7 +196,12 @@ impl Session {
     /// # Errors
     /// A syntax error with its position in `text`.
     pub fn parse(&self, text: &str) -> Result<Vec<Prepared>> {
-        let prepared = |parsed: Parsed| Prepared { text: parsed.text.clone(), parsed: Arc::new(parsed) };
+        let whole: Arc<str> = text.into();
+        let prepared = |parsed: Parsed| Prepared {
+            text: parsed.text.clone(),
+            parsed: Arc::new(parsed),
+            whole: Arc::clone(&whole),
+        };
         Ok(parse::parse(text)?.into_iter().map(prepared).collect())
     }
 
@@ -207,7 +215,8 @@ impl Session {
         given: &[Option<DataType>],
     ) -> Result<Description> {
         self.refuse_if_failed(&statement.parsed.statement)?;
-        self.describe_statement(&statement.parsed, given).await
+        let described = self.describe_statement(&statement.parsed, given).await;
+        described.map_err(|error| place::locate(error, statement))
     }
 
     /// Runs a statement with parameter values.
@@ -223,7 +232,7 @@ impl Session {
         if result.is_err() {
             self.fail();
         }
-        result
+        result.map_err(|error| place::locate(error, statement))
     }
 
     /// Parses and runs a string of statements and returns the outcome of the last one.

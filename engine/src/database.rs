@@ -76,16 +76,14 @@ impl Inner {
         let (ready, opened) = oneshot::channel();
         let runtime = Handle::current();
         let of_thread = Arc::clone(&shared);
-        let thread = task::thread("levada-tick", move || {
-            match open_core(of_thread, runtime) {
-                Ok(core) => {
-                    if ready.send(Ok(())).is_ok() {
-                        core.run(queue);
-                    }
+        let thread = task::thread("levada-tick", move || match open_core(of_thread, runtime) {
+            Ok(core) => {
+                if ready.send(Ok(())).is_ok() {
+                    core.run(queue);
                 }
-                Err(error) => {
-                    ready.send(Err(error)).ok();
-                }
+            }
+            Err(error) => {
+                ready.send(Err(error)).ok();
             }
         })?;
         opened.await.map_err(|_| Error::Closed)??;

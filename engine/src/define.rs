@@ -14,6 +14,7 @@ use levada_storage::delta::{Delta, DeltaBatch};
 use levada_storage::epoch::Epoch;
 use levada_storage::log::record::{Body, Input, InputData};
 
+use crate::batch;
 use crate::error::{Error, Result};
 use crate::graph::{NodeKey, Work};
 use crate::operator::Tick;
@@ -21,7 +22,6 @@ use crate::relation::Relation;
 use crate::snapshot::RelationSnapshot;
 use crate::tick::Core;
 use crate::transaction::Transaction;
-use crate::batch;
 
 impl Core {
     /// Makes a transaction that changes the catalog one epoch.
@@ -36,7 +36,8 @@ impl Core {
         let mut staged: Vec<(u32, DeltaBatch)> = Vec::new();
         for (id, delta) in transaction.deltas {
             let relation = self.relations.get_mut(&id);
-            let relation = relation.ok_or_else(|| Error::statement("42P01", "relation was dropped"));
+            let relation =
+                relation.ok_or_else(|| Error::statement("42P01", "relation was dropped"));
             if let Err(error) = relation.and_then(|r| r.stage(std::slice::from_ref(&delta))) {
                 self.undo_define(&staged, &transaction.views, &transaction.catalog.changes);
                 return Err(error);
@@ -73,12 +74,16 @@ impl Core {
         }
         self.step_without(epoch, deltas, &fresh);
         self.fill(epoch, &fresh);
+        self.end_tick();
         self.publish();
         Ok(epoch)
     }
 
     /// Makes the relations and operators of new objects; after an error nothing has changed.
-    pub(crate) fn create_objects(&mut self, transaction: &Transaction) -> Result<BTreeSet<NodeKey>> {
+    pub(crate) fn create_objects(
+        &mut self,
+        transaction: &Transaction,
+    ) -> Result<BTreeSet<NodeKey>> {
         let plans: BTreeMap<ObjectId, &DeltaPlan> =
             transaction.views.iter().map(|(id, plan)| (*id, plan)).collect();
         let mut catalog = self.catalog.as_ref().clone();
@@ -134,7 +139,12 @@ impl Core {
     }
 
     /// As `step`, for the nodes that are not new.
-    pub(crate) fn step_without(&mut self, epoch: Epoch, deltas: BTreeMap<u32, Delta>, fresh: &BTreeSet<NodeKey>) {
+    pub(crate) fn step_without(
+        &mut self,
+        epoch: Epoch,
+        deltas: BTreeMap<u32, Delta>,
+        fresh: &BTreeSet<NodeKey>,
+    ) {
         self.epoch = epoch;
         let existing: BTreeSet<NodeKey> =
             self.graph.keys().filter(|k| !fresh.contains(k)).collect();
@@ -179,7 +189,6 @@ impl Core {
             self.deferred = Some(merged);
         }
         self.deferred = None;
-        self.end_tick();
     }
 
     /// Runs one recomputed node and what it feeds; other recomputed nodes wait again.
@@ -206,8 +215,7 @@ impl Core {
 
     /// Existing relations that the new leaves read.
     fn filled_from(&self, fresh: &BTreeSet<NodeKey>) -> BTreeSet<u32> {
-        let made: BTreeSet<u32> =
-            fresh.iter().flat_map(|k| self.graph.views_of(*k)).collect();
+        let made: BTreeSet<u32> = fresh.iter().flat_map(|k| self.graph.views_of(*k)).collect();
         let read = fresh.iter().filter_map(|k| match &self.graph.node(*k).work {
             Work::Relation { id, .. } => Some(*id),
             Work::Operator(_) | Work::Recompute(_) => None,
@@ -233,7 +241,11 @@ impl Core {
 }
 
 /// The store of a new object, if it has one.
-pub(crate) fn relation_of(object: &Object, name: &str, plan: Option<&DeltaPlan>) -> Option<Relation> {
+pub(crate) fn relation_of(
+    object: &Object,
+    name: &str,
+    plan: Option<&DeltaPlan>,
+) -> Option<Relation> {
     let schema = object.arrow_schema()?;
     match &object.detail {
         Detail::Source { .. } => Some(Relation::append(object.id, name.to_owned(), schema)),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arrow::datatypes::DataType;
 use datafusion::execution::context::SessionState;
 use datafusion::logical_expr::LogicalPlan;
+use datafusion::sql::sqlparser::ast;
 use levada_catalog::{Catalog, Column, Detail, Object, ObjectId};
 use levada_planner::bind::Binder;
 use levada_planner::delta_plan::DeltaPlan;
@@ -43,9 +44,12 @@ impl BoundView {
 }
 
 /// Binds `query` as a view whose columns are called `names` (the query's own where none is given).
-pub(crate) fn bind_view(binder: &Binder<'_>, query: &str, names: &[String]) -> Result<BoundView> {
-    let query = levada_planner::parse::query(query)?;
-    let bound = binder.query(&query)?;
+pub(crate) fn bind_view(
+    binder: &Binder<'_>,
+    query: &ast::Query,
+    names: &[String],
+) -> Result<BoundView> {
+    let bound = binder.query(query)?;
     let width = bound.plan.schema().fields().len();
     if names.len() > width {
         return Err(Error::statement(
@@ -53,7 +57,7 @@ pub(crate) fn bind_view(binder: &Binder<'_>, query: &str, names: &[String]) -> R
             format!("{} columns were named but the query has {width}", names.len()),
         ));
     }
-    let own = bound.plan.schema().fields().iter().map(|f| f.name().as_str());
+    let own = bound.names.iter().map(String::as_str);
     let all: Vec<&str> =
         own.enumerate().map(|(i, n)| names.get(i).map_or(n, String::as_str)).collect();
     if let Some(twice) = all.iter().enumerate().find(|(i, n)| all[..*i].contains(n)) {
@@ -64,7 +68,7 @@ pub(crate) fn bind_view(binder: &Binder<'_>, query: &str, names: &[String]) -> R
         .with_hint("Give each output column its own name with AS."));
     }
     let plan = levada_planner::bind::rename(bound.plan.clone(), &all)?;
-    let plan = levada_planner::bind::with_storable_types(plan)?;
+    let plan = binder.analyzed(levada_planner::bind::with_storable_types(plan)?)?;
     let columns = plan
         .schema()
         .fields()
@@ -89,7 +93,8 @@ pub(crate) fn plan_stored_view(
     };
     let binder = Binder::new(&shared.state, catalog, &shared.system, search_path.clone());
     let names: Vec<String> = columns.iter().map(|c| c.name.clone()).collect();
-    bind_view(&binder, query, &names)?.delta_plan(&shared.state, insert_only)
+    let query = levada_planner::parse::query(query)?;
+    bind_view(&binder, &query, &names)?.delta_plan(&shared.state, insert_only)
 }
 
 /// Whether values of this type can be kept in a table.

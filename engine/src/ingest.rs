@@ -203,7 +203,7 @@ impl Worker {
     async fn pass(&mut self) -> Result<bool> {
         let known: Vec<(String, Offset)> =
             self.known.iter().map(|(s, o)| (s.clone(), Offset(o.offset.clone()))).collect();
-        let listing = self.source.splits(&known).await?;
+        let listing = self.source.splits(&known, self.shared.clock.now_us()).await?;
         self.status.set_problems(listing.problems);
         let mut gathered = Gathered::default();
         let mut moved = false;
@@ -265,12 +265,11 @@ impl Worker {
         let mut pending = None;
         if gathered.count >= FILE_ROWS {
             let guard = self.shared.mint_pending();
-            let path = format!("{}/{}.parquet", folder_of(&self.name, self.object.id), guard.ulid());
+            let path =
+                format!("{}/{}.parquet", folder_of(&self.name, self.object.id), guard.ulid());
             let schema = self.object.arrow_schema().ok_or_else(|| Error::unfit("source"))?;
             let blob = Arc::clone(&self.shared.blob);
-            files.push(
-                write_parquet(blob.as_ref(), &path, &schema, &rows, Profile::Ingest).await?,
-            );
+            files.push(write_parquet(blob.as_ref(), &path, &schema, &rows, Profile::Ingest).await?);
             pending = Some(guard);
         }
         self.status.rejected.fetch_add(gathered.rejects.len() as u64, Ordering::Relaxed);

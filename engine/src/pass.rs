@@ -132,7 +132,10 @@ impl RecomputeState {
                 let mut parts = Vec::new();
                 for batch in batches {
                     let columns = batch.columns().to_vec();
-                    parts.push(DeltaBatch::inserts(RecordBatch::try_new(Arc::clone(&schema), columns)?));
+                    parts.push(DeltaBatch::inserts(RecordBatch::try_new(
+                        Arc::clone(&schema),
+                        columns,
+                    )?));
                 }
                 for batch in self.last.view().batches() {
                     parts.push(DeltaBatch::retractions(batch?));

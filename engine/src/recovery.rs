@@ -195,6 +195,7 @@ impl Core {
         }
         let keys = self.graph.add(id, plan, &mut BTreeMap::new())?;
         self.fill(self.epoch, &keys.into_iter().collect());
+        self.end_tick();
         Ok(())
     }
 
@@ -220,6 +221,7 @@ impl Core {
             let fresh = fresh.into_iter().filter(|k| self.graph.contains(*k)).collect();
             self.step_without(commit.epoch, deltas, &fresh);
             self.fill(commit.epoch, &fresh);
+            self.end_tick();
         }
         self.note_rows();
         Ok(())

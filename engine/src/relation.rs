@@ -19,11 +19,11 @@ use levada_storage::epoch::Epoch;
 use levada_storage::table::DataFile;
 
 use crate::arrangement::equal::{Equality, retain_equal};
+use crate::arrangement::hash::HashWidth;
 use crate::arrangement::keyed::KeyedState;
 use crate::arrangement::log::ColumnLog;
 use crate::arrangement::view::LogView;
 use crate::arrangement::{Arrangement, Side};
-use crate::arrangement::hash::HashWidth;
 use crate::error::{Error, Result};
 use crate::image::Image;
 use crate::snapshot::RelationSnapshot;
@@ -294,8 +294,7 @@ fn taken_key(
     if let Some(first) = matches.probe.iter().min() {
         return Ok(Some(one(*first)));
     }
-    let fields: Vec<_> =
-        key.iter().map(|k| batch.columns.schema().field(*k).clone()).collect();
+    let fields: Vec<_> = key.iter().map(|k| batch.columns.schema().field(*k).clone()).collect();
     let schema = Arc::new(arrow::datatypes::Schema::new(fields));
     let mut seen = KeyedState::new(schema, 0, HashWidth::Full);
     let slots = seen.find_or_insert(&keys, count)?;

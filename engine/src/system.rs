@@ -52,7 +52,12 @@ const LIVE: [Live; 8] = [
     },
     Live { id: 14_104, name: "sinks", make: sources::sink_rows, schema: sources::sink_schema },
     Live { id: 14_105, name: "materialized_views", make: views::rows, schema: views::schema },
-    Live { id: 14_106, name: "pipelines", make: views::pipeline_rows, schema: views::pipeline_schema },
+    Live {
+        id: 14_106,
+        name: "pipelines",
+        make: views::pipeline_rows,
+        schema: views::pipeline_schema,
+    },
     Live { id: 14_107, name: "storage_files", make: views::file_rows, schema: views::file_schema },
     Live { id: 14_108, name: "tables", make: views::table_rows, schema: views::table_schema },
 ];

@@ -129,7 +129,9 @@ impl Core {
         let mut count = 0;
         let left = loop {
             match next {
-                Some(Request::Ingest(ingest, answer)) => self.take_ingest(&mut group, *ingest, answer),
+                Some(Request::Ingest(ingest, answer)) => {
+                    self.take_ingest(&mut group, *ingest, answer)
+                }
                 Some(Request::Commit(transaction, answer)) if transaction.catalog.is_empty() => {
                     self.take_transaction(&mut group, *transaction, answer);
                 }
@@ -183,7 +185,8 @@ impl Core {
             ingest.rows.into_iter().filter(|b| b.num_rows() > 0).map(DeltaBatch::inserts).collect();
         let delta = Delta::of(batches);
         let as_files = !ingest.files.is_empty() && relation.young_rows() == 0;
-        let taken = if as_files { relation.add_files(&ingest.files) } else { relation.apply(&delta) };
+        let taken =
+            if as_files { relation.add_files(&ingest.files) } else { relation.apply(&delta) };
         if let Err(error) = taken {
             answer.send(Err(error)).ok();
             return;

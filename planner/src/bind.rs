@@ -26,6 +26,7 @@ use datafusion::sql::sqlparser::ast;
 use levada_catalog::{Catalog, Detail, Object, ObjectId};
 
 use crate::error::{Error, Result};
+use crate::pg_compat;
 use crate::relation::RelationTable;
 
 /// System relations by (schema, name).
@@ -51,6 +52,8 @@ pub struct Bound {
     pub plan: LogicalPlan,
     /// Relations and views named in it directly, each once.
     pub depends_on: Vec<ObjectId>,
+    /// Names of its output columns.
+    pub names: Vec<String>,
 }
 
 impl<'a> Binder<'a> {
@@ -65,12 +68,19 @@ impl<'a> Binder<'a> {
         Self { state, catalog, system, search_path, depth: 0, used: RefCell::default() }
     }
 
-    /// Plans a query.
+    /// Plans a query in PostgreSQL's terms: its shapes, and its names of output columns.
     ///
     /// # Errors
     /// Unknown names, wrong types, unsupported constructs.
     pub fn query(&self, query: &ast::Query) -> Result<Bound> {
-        self.statement(ast::Statement::Query(Box::new(query.clone())))
+        let mut statement = ast::Statement::Query(Box::new(query.clone()));
+        let output = pg_compat::name_columns(&mut statement);
+        pg_compat::rewrite(&mut statement);
+        let mut bound = self.statement(statement)?;
+        let planned: Vec<&str> =
+            bound.plan.schema().fields().iter().map(|f| f.name().as_str()).collect();
+        bound.names = output.names(&planned);
+        Ok(bound)
     }
 
     /// Plans a statement that DataFusion knows.
@@ -101,7 +111,17 @@ impl<'a> Binder<'a> {
         let mut depends_on = self.used.borrow().clone();
         depends_on.sort_unstable();
         depends_on.dedup();
-        Ok(Bound { plan, depends_on })
+        let names = plan.schema().fields().iter().map(|f| f.name().clone()).collect();
+        Ok(Bound { plan, depends_on, names })
+    }
+
+    /// A plan with its types coerced: its output has the types that running it gives.
+    ///
+    /// # Errors
+    /// When types do not fit.
+    pub fn analyzed(&self, plan: LogicalPlan) -> Result<LogicalPlan> {
+        let options = self.state.config_options();
+        Ok(self.state.analyzer().execute_and_check(plan, options, |_, _| {})?)
     }
 
     /// The Arrow type of a SQL type name.
@@ -164,7 +184,8 @@ impl<'a> Binder<'a> {
             let Some(text) = &column.default else { continue };
             let expr = crate::parse::expression(text)?;
             let schema = datafusion::common::DFSchema::empty();
-            let expr = SqlToRel::new(self).sql_to_expr(expr, &schema, &mut PlannerContext::new())?;
+            let expr =
+                SqlToRel::new(self).sql_to_expr(expr, &schema, &mut PlannerContext::new())?;
             defaults.insert(column.name.clone(), cast(expr, column.data_type.clone()));
         }
         Ok(defaults)

@@ -1,8 +1,6 @@
 //! What a statement does, as far as the modes must know it: read from its syntax tree.
 
-use datafusion::sql::sqlparser::ast::{
-    self, ColumnOption, SetExpr, TableConstraint,
-};
+use datafusion::sql::sqlparser::ast::{self, ColumnOption, SetExpr, TableConstraint};
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 
@@ -63,13 +61,11 @@ fn of(statement: &ast::Statement) -> Class {
         | ast::Statement::Merge(_)
         | ast::Statement::Truncate(_) => Class::Rows,
         ast::Statement::CreateTable(table) => Class::CreateTable(created(table)),
-        ast::Statement::CreateView(view) if view.materialized => {
-            Class::CreateViews(vec![View {
-                name: view.name.to_string(),
-                query: view.query.to_string(),
-                schema: None,
-            }])
-        },
+        ast::Statement::CreateView(view) if view.materialized => Class::CreateViews(vec![View {
+            name: view.name.to_string(),
+            query: view.query.to_string(),
+            schema: None,
+        }]),
         ast::Statement::Drop { .. } => Class::Drop,
         ast::Statement::Query(query) => match query.body.as_ref() {
             SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_) => Class::Rows,

@@ -42,9 +42,8 @@ impl Embedded {
 
     async fn start(&mut self) -> Result<()> {
         let path = self.folder.join("db");
-        let database = Database::open(&path.to_string_lossy())
-            .await
-            .context("could not open the database")?;
+        let database =
+            Database::open(&path.to_string_lossy()).await.context("could not open the database")?;
         let session = database.connect(SessionOptions {
             user: "admin".to_owned(),
             database: "main".to_owned(),
@@ -97,9 +96,9 @@ impl Embedded {
     /// Whether a transaction block is open.
     #[must_use]
     pub fn in_block(&self) -> bool {
-        self.open.as_ref().is_some_and(|(_, session)| {
-            session.transaction_status() != TransactionStatus::Idle
-        })
+        self.open
+            .as_ref()
+            .is_some_and(|(_, session)| session.transaction_status() != TransactionStatus::Idle)
     }
 
     fn session(&mut self) -> &mut Session {
@@ -133,8 +132,8 @@ impl Embedded {
                         message: "COPY needs a wire".to_owned(),
                         more: Vec::new(),
                     });
-                },
-                Outcome::Empty => {},
+                }
+                Outcome::Empty => {}
             }
             answer.messages.extend(self.session().take_notices().iter().flat_map(messages));
         }

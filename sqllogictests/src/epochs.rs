@@ -83,18 +83,18 @@ impl Noise<'_> {
             0 => {
                 let at = self.rng.random_range(0..=epochs.len());
                 epochs.insert(at, Vec::new());
-            },
+            }
             1 => {
                 if let Some(row) = self.untouched() {
                     let at = self.rng.random_range(0..epochs.len());
                     epochs[at].extend([(row.clone(), -1), (row, 1)]);
                 }
-            },
+            }
             2 => {
                 if let Some(row) = self.untouched() {
                     self.for_a_while(epochs, &[(row, -1)]);
                 }
-            },
+            }
             3 if self.key.is_empty() => {
                 let rows: Vec<&RowKey> =
                     self.before.rows().keys().chain(self.changes.iter().map(|c| &c.0)).collect();
@@ -102,7 +102,7 @@ impl Noise<'_> {
                     let times = self.rng.random_range(1..3);
                     self.for_a_while(epochs, &[((*row).clone(), times)]);
                 }
-            },
+            }
             _ => self.stranger(epochs)?,
         }
         Ok(())

@@ -61,8 +61,7 @@ pub fn remove(folder: &Path, path: &str) -> Result<()> {
 pub fn place(target: &Path, bytes: &[u8]) -> Result<()> {
     let hidden = target.with_extension("part");
     fs::write(&hidden, bytes)?;
-    fs::rename(&hidden, target)
-        .with_context(|| format!("could not place {}", target.display()))
+    fs::rename(&hidden, target).with_context(|| format!("could not place {}", target.display()))
 }
 
 fn prepared(folder: &Path, path: &str) -> Result<PathBuf> {

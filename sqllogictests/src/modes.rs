@@ -234,9 +234,9 @@ impl Databases {
             self.subject.apply(&name, vec![delta]).await.with_context(place)?;
             self.oracle.check(&mut self.subject, Depth::Compare).await.with_context(place)?;
             if self.mode == Mode::Crash {
-                self.perhaps_crash(0.4).await.with_context(|| {
-                    format!("after epoch {} of {count} of {name}", i + 1)
-                })?;
+                self.perhaps_crash(0.4)
+                    .await
+                    .with_context(|| format!("after epoch {} of {count} of {name}", i + 1))?;
             }
         }
         Ok(())

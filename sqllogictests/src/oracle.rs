@@ -40,19 +40,20 @@ impl Oracle {
                     self.views.retain(|v| v.name != view.name);
                     self.views.push(view.clone());
                 }
-            },
+            }
             Class::Drop => {
                 let mut left = Vec::new();
                 for view in std::mem::take(&mut self.views) {
                     let read = database.rows(&format!("SELECT * FROM {}", view.name)).await;
-                    let gone = read.is_err_and(|f| matches!(f.sqlstate.as_str(), "42P01" | "3F000"));
+                    let gone =
+                        read.is_err_and(|f| matches!(f.sqlstate.as_str(), "42P01" | "3F000"));
                     if !gone {
                         left.push(view);
                     }
                 }
                 self.views = left;
-            },
-            _ => {},
+            }
+            _ => {}
         }
     }
 
@@ -69,7 +70,11 @@ impl Oracle {
     pub async fn check(&self, database: &mut Embedded, depth: Depth) -> Result<()> {
         for view in &self.views {
             if let Some(what) = self.difference(view, database).await? {
-                bail!("view {} is not its query run again\n{what}\nquery: {}", view.name, view.query);
+                bail!(
+                    "view {} is not its query run again\n{what}\nquery: {}",
+                    view.name,
+                    view.query
+                );
             }
             if depth == Depth::Check {
                 check_incremental(view, database).await?;
@@ -116,13 +121,14 @@ async fn check_incremental(view: &View, database: &mut Embedded) -> Result<()> {
             let fine = answer.rows.len() == 1
                 && answer.rows.iter().all(|r| r.split(' ').any(|word| word == "ok"));
             if fine { Ok(()) } else { bail!("CHECK INCREMENTAL says {:?}", answer.rows) }
-        },
+        }
         Err(failure) => bail!("CHECK INCREMENTAL {} fails: {failure}", view.name),
     }
 }
 
 fn same(a: &Table, b: &Table) -> Result<bool> {
-    Ok(Bag::of(SchemaRef::clone(&a.0), &a.1)?.rows() == Bag::of(SchemaRef::clone(&b.0), &b.1)?.rows())
+    Ok(Bag::of(SchemaRef::clone(&a.0), &a.1)?.rows()
+        == Bag::of(SchemaRef::clone(&b.0), &b.1)?.rows())
 }
 
 /// How the stored rows differ from the computed ones.
@@ -156,10 +162,8 @@ pub fn compare(
     if changes.is_empty() {
         return Ok(None);
     }
-    let mut lines = vec![format!(
-        "{} rows differ (+ only in the view, - only in its query):",
-        changes.len()
-    )];
+    let mut lines =
+        vec![format!("{} rows differ (+ only in the view, - only in its query):", changes.len())];
     lines.extend(stored.describe(&changes[..changes.len().min(20)]));
     Ok(Some(lines.join("\n")))
 }
@@ -173,11 +177,8 @@ fn renamed(table: &Table, schema: &SchemaRef) -> Result<Vec<RecordBatch>> {
 
 /// Columns with one form per meaning: all texts `Utf8`, all nullable, no metadata.
 fn normal((schema, batches): &Table) -> Result<Table> {
-    let fields: Vec<Field> = schema
-        .fields()
-        .iter()
-        .map(|f| Field::new(f.name(), plain(f.data_type()), true))
-        .collect();
+    let fields: Vec<Field> =
+        schema.fields().iter().map(|f| Field::new(f.name(), plain(f.data_type()), true)).collect();
     let schema = SchemaRef::new(Schema::new(fields));
     let mut out = Vec::new();
     for batch in batches {
@@ -231,7 +232,11 @@ mod tests {
     fn an_error_in_one_place_only_is_a_difference() {
         let rows = Ok(table(Arc::new(Int64Array::from(vec![1]))));
         let failed = || {
-            Err(Failure { sqlstate: "22012".into(), message: "division by zero".into(), more: vec![] })
+            Err(Failure {
+                sqlstate: "22012".into(),
+                message: "division by zero".into(),
+                more: vec![],
+            })
         };
         assert_eq!(compare(&failed(), &failed()).unwrap(), None);
         assert!(compare(&failed(), &rows).unwrap().is_some());

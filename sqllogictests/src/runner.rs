@@ -65,7 +65,7 @@ pub async fn run(
             }
         }
         match step(record, target, corpus, purpose).await {
-            Ok(None) => {},
+            Ok(None) => {}
             Ok(Some(what)) => return Err(finding(what)),
             Err(e) => return Err(finding(format!("{e:#}"))),
         }
@@ -99,7 +99,7 @@ async fn step(
                 Purpose::Compare => compare_statement(statement, &answer),
                 Purpose::Complete => complete_statement(statement, answer),
             })
-        },
+        }
         Action::Query(query) => match target.run(&query.sql).await? {
             Err(failure) => Ok(Some(format!("failed: {failure}"))),
             Ok(answer) => Ok(match purpose {
@@ -107,7 +107,7 @@ async fn step(
                 Purpose::Complete => {
                     complete_query(query, answer);
                     None
-                },
+                }
             }),
         },
         Action::Parquet(parquet) => {
@@ -120,34 +120,34 @@ async fn step(
                 match purpose {
                     Purpose::Compare => {
                         difference = difference.or_else(|| compare_rows(&parquet.rows, &rows));
-                    },
+                    }
                     Purpose::Complete => {
                         parquet.types = types;
                         parquet.rows = rows;
-                    },
+                    }
                 }
             }
             Ok(difference)
-        },
+        }
         Action::File(file) => {
             for folder in target.folders() {
                 let write = if file.append { folder::append } else { folder::write };
                 write(folder, &file.path, &file.lines)?;
             }
             Ok(None)
-        },
+        }
         Action::Copy { from, to } => {
             for folder in target.folders() {
                 folder::copy(&corpus.join(&*from), folder, to)?;
             }
             Ok(None)
-        },
+        }
         Action::Remove(path) => {
             for folder in target.folders() {
                 folder::remove(folder, path)?;
             }
             Ok(None)
-        },
+        }
         Action::Reopen => target.reopen().await.map(|()| None),
         Action::Halt => Ok(None),
     }
@@ -162,7 +162,7 @@ fn compare_statement(statement: &Statement, answer: &Result<Answer, Failure>) ->
                 return Some(format!("count is {got}, not {n}"));
             }
             &answer.messages
-        },
+        }
         (Expected::Error(expected), Err(failure)) => {
             let line = failure.line();
             let fits = match expected.strip_suffix("...") {
@@ -173,10 +173,10 @@ fn compare_statement(statement: &Statement, answer: &Result<Answer, Failure>) ->
                 return Some(format!("expected error: {expected}\nactual error:   {failure}"));
             }
             &failure.more
-        },
+        }
         (Expected::Error(expected), Ok(_)) => {
             return Some(format!("succeeded, but this was expected: {expected}"));
-        },
+        }
         (_, Err(failure)) => return Some(format!("failed: {failure}")),
     };
     let expected = statement.messages.as_ref()?;
@@ -197,11 +197,11 @@ fn complete_statement(
                 statement.messages = Some(failure.more);
             }
             None
-        },
+        }
         (Expected::Ok | Expected::Count(_), Err(failure)) => Some(format!("failed: {failure}")),
         (Expected::Error(expected), Ok(_)) => {
             Some(format!("succeeded, but this was expected: {expected}"))
-        },
+        }
         (expected, Ok(answer)) => {
             if let (Expected::Count(n), Some(count)) = (expected, answer.count) {
                 *n = count;
@@ -210,7 +210,7 @@ fn complete_statement(
                 statement.messages = Some(answer.messages);
             }
             None
-        },
+        }
     }
 }
 

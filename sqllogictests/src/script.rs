@@ -238,14 +238,14 @@ fn action(directive: &str, rest: &[&str], line: usize) -> Result<Action, ScriptE
             let statement =
                 Statement { expected, is_query: false, sql: body.sql, messages: body.result };
             Ok(Action::Statement(statement))
-        },
+        }
         "query" if arguments.starts_with("error") => {
             let expected = expected(arguments)
                 .ok_or_else(|| fail("query error needs the error".to_owned()))?;
             let statement =
                 Statement { expected, is_query: true, sql: body.sql, messages: body.result };
             Ok(Action::Statement(statement))
-        },
+        }
         "query" => {
             let (types, sorted, path) = columns(arguments);
             if !path.is_empty() {
@@ -253,7 +253,7 @@ fn action(directive: &str, rest: &[&str], line: usize) -> Result<Action, ScriptE
             }
             let rows = body.result.unwrap_or_default();
             Ok(Action::Query(Query { types, sorted, sql: body.sql, rows }))
-        },
+        }
         "parquet" => {
             let (types, sorted, path) = columns(arguments);
             Ok(Action::Parquet(Parquet {
@@ -262,7 +262,7 @@ fn action(directive: &str, rest: &[&str], line: usize) -> Result<Action, ScriptE
                 path,
                 rows: body.result.unwrap_or_default(),
             }))
-        },
+        }
         "file" | "append" => Ok(Action::File(File {
             path: arguments.to_owned(),
             append: word == "append",
@@ -349,21 +349,21 @@ impl fmt::Display for Action {
                 }
                 writeln!(f, "{}", s.sql)?;
                 s.messages.as_deref().map_or(Ok(()), |lines| result(f, lines))
-            },
+            }
             Self::Query(q) => {
                 writeln!(f, "{}", words(&["query", &q.types, sort(q.sorted)]))?;
                 writeln!(f, "{}", q.sql)?;
                 result(f, &q.rows)
-            },
+            }
             Self::Parquet(p) => {
                 writeln!(f, "{}", words(&["parquet", &p.types, sort(p.sorted), &p.path]))?;
                 result(f, &p.rows)
-            },
+            }
             Self::File(file) => {
                 let word = if file.append { "append" } else { "file" };
                 writeln!(f, "{word} {}", file.path)?;
                 result(f, &file.lines)
-            },
+            }
             Self::Copy { from, to } => writeln!(f, "copy {from} {to}"),
             Self::Remove(path) => writeln!(f, "remove {path}"),
             Self::Reopen => writeln!(f, "reopen"),

@@ -15,9 +15,9 @@
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::{
     DataType, Date32Type, Date64Type, DurationMicrosecondType, DurationMillisecondType,
-    DurationNanosecondType, DurationSecondType, Float16Type, Float32Type, Float64Type, IntervalUnit,
-    IntervalDayTimeType, IntervalMonthDayNanoType, IntervalYearMonthType, Time32MillisecondType,
-    Time32SecondType, Time64MicrosecondType, Time64NanosecondType, TimeUnit,
+    DurationNanosecondType, DurationSecondType, Float16Type, Float32Type, Float64Type,
+    IntervalDayTimeType, IntervalMonthDayNanoType, IntervalUnit, IntervalYearMonthType,
+    Time32MillisecondType, Time32SecondType, Time64MicrosecondType, Time64NanosecondType, TimeUnit,
     TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
     TimestampSecondType,
 };
@@ -92,12 +92,12 @@ pub fn value(column: &ArrayRef, i: usize) -> Option<String> {
         DataType::Date32 => date(i64::from(column.as_primitive::<Date32Type>().value(i))),
         DataType::Date64 => {
             date(column.as_primitive::<Date64Type>().value(i).div_euclid(86_400_000))
-        },
+        }
         DataType::Time32(_) | DataType::Time64(_) => time_of_day(time_micros(column, i)),
         DataType::Timestamp(unit, zone) => {
             let text = timestamp(timestamp_micros(column, *unit, i));
             if zone.is_some() { format!("{text}+00") } else { text }
-        },
+        }
         DataType::Interval(_) | DataType::Duration(_) => interval(column, i),
         DataType::List(_) => list(&column.as_list::<i32>().value(i)),
         DataType::LargeList(_) => list(&column.as_list::<i64>().value(i)),
@@ -109,7 +109,7 @@ pub fn value(column: &ArrayRef, i: usize) -> Option<String> {
                 |e| format!("unprintable: {e}"),
                 |formatter| formatter.value(i).to_string(),
             )
-        },
+        }
     })
 }
 
@@ -183,8 +183,7 @@ fn date(days: i64) -> String {
 fn time_of_day(micros: i64) -> String {
     let seconds = micros / 1_000_000;
     let fraction = micros % 1_000_000;
-    let clock =
-        format!("{:02}:{:02}:{:02}", seconds / 3_600, seconds / 60 % 60, seconds % 60);
+    let clock = format!("{:02}:{:02}:{:02}", seconds / 3_600, seconds / 60 % 60, seconds % 60);
     if fraction == 0 {
         return clock;
     }
@@ -205,13 +204,13 @@ fn time_micros(column: &ArrayRef, i: usize) -> i64 {
     match column.data_type() {
         DataType::Time32(TimeUnit::Second) => {
             i64::from(column.as_primitive::<Time32SecondType>().value(i)) * 1_000_000
-        },
+        }
         DataType::Time32(_) => {
             i64::from(column.as_primitive::<Time32MillisecondType>().value(i)) * 1_000
-        },
+        }
         DataType::Time64(TimeUnit::Nanosecond) => {
             column.as_primitive::<Time64NanosecondType>().value(i) / 1_000
-        },
+        }
         _ => column.as_primitive::<Time64MicrosecondType>().value(i),
     }
 }
@@ -223,7 +222,7 @@ fn timestamp_micros(column: &ArrayRef, unit: TimeUnit, i: usize) -> i64 {
         TimeUnit::Microsecond => column.as_primitive::<TimestampMicrosecondType>().value(i),
         TimeUnit::Nanosecond => {
             column.as_primitive::<TimestampNanosecondType>().value(i).div_euclid(1_000)
-        },
+        }
     }
 }
 
@@ -231,24 +230,24 @@ fn interval(column: &ArrayRef, i: usize) -> String {
     let (months, days, micros) = match column.data_type() {
         DataType::Interval(IntervalUnit::YearMonth) => {
             (column.as_primitive::<IntervalYearMonthType>().value(i), 0, 0)
-        },
+        }
         DataType::Interval(IntervalUnit::DayTime) => {
             let v = column.as_primitive::<IntervalDayTimeType>().value(i);
             (0, v.days, i64::from(v.milliseconds) * 1_000)
-        },
+        }
         DataType::Interval(IntervalUnit::MonthDayNano) => {
             let v = column.as_primitive::<IntervalMonthDayNanoType>().value(i);
             (v.months, v.days, v.nanoseconds / 1_000)
-        },
+        }
         DataType::Duration(TimeUnit::Second) => {
             (0, 0, column.as_primitive::<DurationSecondType>().value(i) * 1_000_000)
-        },
+        }
         DataType::Duration(TimeUnit::Millisecond) => {
             (0, 0, column.as_primitive::<DurationMillisecondType>().value(i) * 1_000)
-        },
+        }
         DataType::Duration(TimeUnit::Microsecond) => {
             (0, 0, column.as_primitive::<DurationMicrosecondType>().value(i))
-        },
+        }
         _ => (0, 0, column.as_primitive::<DurationNanosecondType>().value(i) / 1_000),
     };
     interval_text(months, days, micros)
@@ -310,7 +309,7 @@ fn record(column: &ArrayRef, i: usize) -> String {
             Some(text) if text.is_empty() => "\"\"".to_owned(),
             Some(text) if text.chars().any(|c| c.is_whitespace() || "(),\"\\".contains(c)) => {
                 format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\"\""))
-            },
+            }
             Some(text) => text,
         })
         .collect();

@@ -44,7 +44,10 @@ impl Wire {
             tokio_postgres::connect(url, NoTls).await.context("could not connect")?;
         let notices = Arc::new(Mutex::new(Vec::new()));
         let seen = Arc::clone(&notices);
-        #[expect(clippy::disallowed_methods, reason = "the task is owned and ended with the client")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the task is owned and ended with the client"
+        )]
         let task = tokio::spawn(async move {
             while let Some(Ok(message)) = poll_fn(|cx| connection.poll_message(cx)).await {
                 if let AsyncMessage::Notice(notice) = message {
@@ -98,9 +101,9 @@ impl Target for Wire {
                     let values: Vec<Option<String>> =
                         (0..row.len()).map(|i| row.get(i).map(str::to_owned)).collect();
                     answer.rows.push(text::line(&values));
-                },
+                }
                 SimpleQueryMessage::CommandComplete(n) => answer.count = Some(n),
-                _ => {},
+                _ => {}
             }
         }
         let mut notices = self.notices.lock().unwrap_or_else(PoisonError::into_inner);

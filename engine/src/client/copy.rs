@@ -117,7 +117,8 @@ impl Session {
                     [] => "*".to_owned(),
                     some => some.iter().map(|c| quoted(&c.name)).collect::<Vec<_>>().join(", "),
                 };
-                let rows = self.select_text(&format!("SELECT {list} FROM {}", quoted_name(name))).await?;
+                let rows =
+                    self.select_text(&format!("SELECT {list} FROM {}", quoted_name(name))).await?;
                 Ok(copy_out(rows, options))
             }
             (CopyRows::Query(query), CopyTarget::ToClient) => {
@@ -128,7 +129,9 @@ impl Session {
                 }
             }
             _ => Err(Error::statement("0A000", "COPY to or from a file is not supported yet")
-                .with_hint("Use COPY ... FROM STDIN or TO STDOUT, or CREATE SOURCE ... FROM FILES.")),
+                .with_hint(
+                    "Use COPY ... FROM STDIN or TO STDOUT, or CREATE SOURCE ... FROM FILES.",
+                )),
         }
     }
 

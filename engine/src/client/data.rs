@@ -37,14 +37,15 @@ impl Session {
         };
         let (table, schema) = self.writable(name)?;
         let types: Vec<Option<DataType>> = values.iter().map(|v| Some(v.data_type())).collect();
-        let planning = self.planning()?;
         let statement = ast::Statement::Insert(insert.clone());
-        let input = self.write_input(&planning, statement, &types)?;
-        let relations = scanned(&input)?;
-        self.settle_reads(&relations).await?;
-        let planning = self.planning()?;
-        let statement = ast::Statement::Insert(insert.clone());
-        let input = self.write_input(&planning, statement, &types)?;
+        let mut planning = self.planning()?;
+        let mut input = self.write_input(&planning, statement.clone(), &types)?;
+        if self.open.is_some() {
+            let relations = scanned(&input)?;
+            self.settle_reads(&relations).await?;
+            planning = self.planning()?;
+            input = self.write_input(&planning, statement, &types)?;
+        }
         let batches = run_plan(&planning, input, values).await?;
         let rows = self.store(&table, &schema, &batches).await?;
         Ok(Outcome::Done(format!("INSERT 0 {rows}")))
@@ -152,7 +153,8 @@ impl Session {
     pub(super) async fn truncate(&mut self, truncate: &ast::Truncate) -> Result<Outcome> {
         for target in &truncate.table_names {
             let (table, schema) = self.writable(&target.name)?;
-            let from = ast::TableWithJoins { relation: plain_table(&target.name), joins: Vec::new() };
+            let from =
+                ast::TableWithJoins { relation: plain_table(&target.name), joins: Vec::new() };
             let query = changed_rows(&from, &table, &[], None)?;
             let (_, batches) = self.collect(&query, Vec::new()).await?;
             self.retract(&table, &schema, batches).await?;
@@ -204,7 +206,10 @@ impl Session {
     /// 40001 when a retracted row is not there, 23505 when a key is taken.
     pub async fn apply(&mut self, relation: &str, batches: Vec<DeltaBatch>) -> Result<Epoch> {
         let name = ast::ObjectName(
-            relation.split('.').map(|part| ast::ObjectNamePart::Identifier(ast::Ident::new(part))).collect(),
+            relation
+                .split('.')
+                .map(|part| ast::ObjectNamePart::Identifier(ast::Ident::new(part)))
+                .collect(),
         );
         let (table, schema) = self.writable(&name)?;
         let mut stage = self.stage()?;
@@ -244,7 +249,9 @@ impl Session {
             let kind = object.kind().words();
             let message = format!("cannot write to {kind} \"{table}\"");
             return Err(Error::statement("42809", message).with_hint(match object.kind() {
-                ObjectKind::MaterializedView | ObjectKind::View => "Write to the tables it is made of.",
+                ObjectKind::MaterializedView | ObjectKind::View => {
+                    "Write to the tables it is made of."
+                }
                 ObjectKind::Source => "Its rows come from its connector.",
                 _ => "Only tables take rows.",
             }));
@@ -312,9 +319,7 @@ fn changed_rows(
     };
     let qualifier = match &from.relation {
         ast::TableFactor::Table { alias: Some(alias), .. } => Some(alias.name.clone()),
-        ast::TableFactor::Table { name, .. } => {
-            name.0.last().and_then(|p| p.as_ident()).cloned()
-        }
+        ast::TableFactor::Table { name, .. } => name.0.last().and_then(|p| p.as_ident()).cloned(),
         _ => None,
     };
     let columns = table.columns().unwrap_or_default().iter().map(|c| {
@@ -337,12 +342,18 @@ fn assigned(assignments: &[ast::Assignment], schema: &SchemaRef) -> Result<Vec<u
     let mut targets = Vec::with_capacity(assignments.len());
     for assignment in assignments {
         let ast::AssignmentTarget::ColumnName(name) = &assignment.target else {
-            return Err(Error::statement("0A000", "assignment to a list of columns is not supported yet"));
+            return Err(Error::statement(
+                "0A000",
+                "assignment to a list of columns is not supported yet",
+            ));
         };
         let ident = name.0.last().and_then(|p| p.as_ident());
         let ident = ident.ok_or_else(|| Error::statement("42601", "a column name is missing"))?;
-        let column =
-            if ident.quote_style.is_some() { ident.value.clone() } else { ident.value.to_lowercase() };
+        let column = if ident.quote_style.is_some() {
+            ident.value.clone()
+        } else {
+            ident.value.to_lowercase()
+        };
         let position = schema.index_of(&column).map_err(|_| {
             let nearest = schema
                 .fields()

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use datafusion::scalar::ScalarValue;
 use datafusion::sql::sqlparser::ast;
-use levada_catalog::{Catalog, Change, Column, Detail, Object, ObjectId, ObjectKind};
 use levada_catalog::object::{FIRST_USER_OID, PUBLIC_OID};
+use levada_catalog::{Catalog, Change, Column, Detail, Object, ObjectId, ObjectKind};
 use levada_planner::bind::Binder;
 use levada_planner::statement::{
     ColumnName, Comment, Connector, CreateMaterializedView, CreateSchema, CreateSink, CreateSource,
-    CreateView, IfExists, Incremental, Name, Opt, Parsed,
+    CreateView, IfExists, Incremental, Name, Opt, Parsed, QueryText,
 };
 
 use super::transaction::Stage;
@@ -75,7 +75,8 @@ impl Session {
         };
         let (columns, primary_key) = match &rows {
             Some((schema, _)) => {
-                let columns: Vec<Column> = schema.fields().iter().map(|f| f.as_ref().into()).collect();
+                let columns: Vec<Column> =
+                    schema.fields().iter().map(|f| f.as_ref().into()).collect();
                 (columns, Vec::new())
             }
             None => self.table_columns(&stage, table)?,
@@ -92,7 +93,8 @@ impl Session {
         let mut count = 0;
         for batch in batches.iter().filter(|b| b.num_rows() > 0) {
             count += batch.num_rows();
-            let rows = arrow::array::RecordBatch::try_new(Arc::clone(&schema), batch.columns().to_vec())?;
+            let rows =
+                arrow::array::RecordBatch::try_new(Arc::clone(&schema), batch.columns().to_vec())?;
             stage.write(object.id, levada_storage::delta::DeltaBatch::inserts(rows));
         }
         self.put(stage).await?;
@@ -131,7 +133,11 @@ impl Session {
     }
 
     /// Declared columns, and those declared as the key.
-    fn columns(&self, stage: &Stage, defs: &[ast::ColumnDef]) -> Result<(Vec<Column>, Vec<String>)> {
+    fn columns(
+        &self,
+        stage: &Stage,
+        defs: &[ast::ColumnDef],
+    ) -> Result<(Vec<Column>, Vec<String>)> {
         let shared = &self.inner.shared;
         let path = self.settings.search_path(&self.options.user);
         let binder = Binder::new(&shared.state, &stage.catalog, &shared.system, path);
@@ -144,7 +150,8 @@ impl Session {
                 return Err(Error::statement("42701", message));
             }
             let data_type = binder.data_type(&def.data_type)?;
-            let mut column = Column { name: name.clone(), data_type, nullable: true, default: None };
+            let mut column =
+                Column { name: name.clone(), data_type, nullable: true, default: None };
             for option in &def.options {
                 match &option.option {
                     ast::ColumnOption::Null => {}
@@ -177,7 +184,10 @@ impl Session {
             return Ok(Outcome::Done("CREATE SOURCE".to_owned()));
         };
         if s.on_error.is_some_and(|e| e != levada_planner::statement::OnRecordError::Quarantine) {
-            return Err(Error::statement("0A000", "ON ERROR other than QUARANTINE is not supported yet"));
+            return Err(Error::statement(
+                "0A000",
+                "ON ERROR other than QUARANTINE is not supported yet",
+            ));
         }
         let (columns, _) = match &s.columns {
             None => (Vec::new(), Vec::new()),
@@ -221,7 +231,7 @@ impl Session {
         if let Some(place) = self.place(&mut stage, &s.name, s.if_exists, ObjectKind::View)? {
             let path = self.settings.search_path(&self.options.user);
             let names = names(&s.columns);
-            self.add_view(&mut stage, place, &s.query.text, &names, path, s.to_string())?;
+            self.add_view(&mut stage, place, &s.query, &names, path, s.to_string())?;
             self.put(stage).await?;
         }
         Ok(Outcome::Done("CREATE VIEW".to_owned()))
@@ -235,7 +245,7 @@ impl Session {
         let kind = ObjectKind::MaterializedView;
         if let Some(place) = self.place(&mut stage, &s.name, s.if_exists, kind)? {
             let request = MaterializedView {
-                query: &s.query.text,
+                query: &s.query,
                 names: names(&s.columns),
                 key: &s.key,
                 strict: s.incremental == Incremental::Strict,
@@ -253,15 +263,15 @@ impl Session {
         &mut self,
         stage: &mut Stage,
         place: Place,
-        query: &str,
+        query: &QueryText,
         names: &[String],
         search_path: Vec<String>,
         definition: String,
     ) -> Result<()> {
-        let bound = self.bound(&stage.catalog, query, names, &search_path)?;
+        let bound = self.bound(&stage.catalog, &query.query, names, &search_path)?;
         let lineage = bound.lineage()?;
         let detail =
-            Detail::View { columns: bound.columns, query: query.to_owned(), search_path };
+            Detail::View { columns: bound.columns, query: query.text.clone(), search_path };
         let object = self.object(stage, place, definition, bound.depends_on, detail);
         stage.create(object.clone());
         lineage::write(stage, &object, Some(&lineage))
@@ -275,7 +285,7 @@ impl Session {
         request: MaterializedView<'_>,
     ) -> Result<()> {
         let bound =
-            self.bound(&stage.catalog, request.query, &request.names, &request.search_path)?;
+            self.bound(&stage.catalog, &request.query.query, &request.names, &request.search_path)?;
         refuse_unstorable(&bound.columns)?;
         let mut key = Vec::with_capacity(request.key.len());
         for name in request.key {
@@ -319,7 +329,7 @@ impl Session {
         let detail = Detail::MaterializedView {
             columns: bound.columns,
             key: request.key.iter().map(|k| k.name.clone()).collect(),
-            query: request.query.to_owned(),
+            query: request.query.text.clone(),
             search_path: request.search_path,
         };
         let object = self.object(stage, place, request.definition, bound.depends_on, detail);
@@ -331,7 +341,7 @@ impl Session {
     fn bound(
         &self,
         catalog: &Catalog,
-        query: &str,
+        query: &ast::Query,
         names: &[String],
         search_path: &[String],
     ) -> Result<BoundView> {
@@ -360,9 +370,9 @@ impl Session {
         definition: String,
     ) -> Result<()> {
         let from = stage.catalog.resolve(s.from.schema.as_deref(), &s.from.name, search_path);
-        let from = Arc::clone(from.map_err(|e| {
-            Error::from(levada_planner::Error::from(e).at(s.from.position))
-        })?);
+        let from = Arc::clone(
+            from.map_err(|e| Error::from(levada_planner::Error::from(e).at(s.from.position)))?,
+        );
         if !from.is_stored() {
             let message = format!("cannot follow {} \"{}\"", from.kind().words(), from.name);
             return Err(Error::statement("42809", message)
@@ -418,7 +428,8 @@ impl Session {
             }
         };
         if schema < FIRST_USER_OID && schema != PUBLIC_OID {
-            let message = format!("permission denied to create \"{}\" in a system schema", name.name);
+            let message =
+                format!("permission denied to create \"{}\" in a system schema", name.name);
             return Err(Error::statement("42501", message));
         }
         if let Some(existing) = stage.catalog.find(schema, &name.name).map(Arc::clone) {
@@ -475,7 +486,7 @@ impl Session {
 
 /// What is asked of a new materialized view.
 pub(super) struct MaterializedView<'a> {
-    pub(super) query: &'a str,
+    pub(super) query: &'a QueryText,
     pub(super) names: Vec<String>,
     pub(super) key: &'a [ColumnName],
     pub(super) strict: bool,

@@ -34,13 +34,16 @@ impl Session {
                 Err(CatalogError::NotFound { .. } | CatalogError::SchemaNotFound(_))
                     if s.if_exists =>
                 {
-                    let text = format!("{} \"{}\" does not exist, skipping", s.kind.words(), name.name);
+                    let text =
+                        format!("{} \"{}\" does not exist, skipping", s.kind.words(), name.name);
                     self.notice("00000", text);
                 }
                 Err(CatalogError::NotFound { name: missing, nearest, .. }) => {
                     let missing =
                         CatalogError::NotFound { kind: Some(s.kind), name: missing, nearest };
-                    return Err(Error::from(levada_planner::Error::from(missing).at(name.position)));
+                    return Err(Error::from(
+                        levada_planner::Error::from(missing).at(name.position),
+                    ));
                 }
                 Err(error) => {
                     return Err(Error::from(levada_planner::Error::from(error).at(name.position)));

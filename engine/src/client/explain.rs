@@ -66,7 +66,10 @@ impl Session {
         values: Vec<ScalarValue>,
     ) -> Result<Vec<String>> {
         let Statement::Sql(sql) = &statement.statement else {
-            return Err(Error::statement("0A000", "EXPLAIN of this statement is not supported yet"));
+            return Err(Error::statement(
+                "0A000",
+                "EXPLAIN of this statement is not supported yet",
+            ));
         };
         let ast::Statement::Query(_) = sql.as_ref() else {
             return Err(Error::statement("0A000", "EXPLAIN of a write is not supported yet"));
@@ -76,7 +79,8 @@ impl Session {
         let planning = self.planning()?;
         let mut plan = self.binder(&planning).statement(sql)?.plan;
         if !values.is_empty() {
-            plan = plan.replace_params_with_values(&datafusion::common::ParamValues::from(values))?;
+            plan =
+                plan.replace_params_with_values(&datafusion::common::ParamValues::from(values))?;
         }
         let plan = planning.state.optimize(&plan)?;
         let state = &planning.state;
@@ -112,7 +116,7 @@ impl Session {
                 let path = self.settings.search_path(&self.options.user);
                 let shared = &self.inner.shared;
                 let binder = Binder::new(&shared.state, &catalog, &shared.system, path);
-                bind_view(&binder, &query.text, &[])
+                bind_view(&binder, &query.query, &[])
             }
         }
     }
@@ -127,7 +131,8 @@ impl Session {
         let shared = &self.inner.shared;
         let binder = Binder::new(&shared.state, catalog, &shared.system, search_path.clone());
         let names: Vec<String> = columns.iter().map(|c| c.name.clone()).collect();
-        bind_view(&binder, query, &names)
+        let query = levada_planner::parse::query(query)?;
+        bind_view(&binder, &query, &names)
     }
 
     /// The object that a name means.

@@ -1,7 +1,9 @@
 //! `CREATE PIPELINE`: all steps and sinks of a pipeline appear at one epoch, or none.
 
 use levada_catalog::{Change, Detail, ObjectKind};
-use levada_planner::statement::{CreatePipeline, CreateSink, IfExists, Name, Parsed, QueryStep, Step};
+use levada_planner::statement::{
+    CreatePipeline, CreateSink, IfExists, Name, Parsed, QueryStep, Step,
+};
 
 use super::definition::{MaterializedView, Place};
 use super::transaction::Stage;
@@ -46,7 +48,9 @@ impl Session {
             match step {
                 Step::Query(step) => self.add_step(&mut stage, schema.id, step, &path)?,
                 Step::Sink(sink) => self.add_sink_step(&mut stage, schema.id, sink, &path)?,
-                _ => return Err(Error::statement("0A000", "this kind of step is not supported yet")),
+                _ => {
+                    return Err(Error::statement("0A000", "this kind of step is not supported yet"));
+                }
             }
         }
         self.put(stage).await?;
@@ -64,7 +68,7 @@ impl Session {
         let definition = step.query.text.clone();
         if step.materialized {
             let request = MaterializedView {
-                query: &step.query.text,
+                query: &step.query,
                 names: Vec::new(),
                 key: &step.key,
                 strict: false,
@@ -73,7 +77,7 @@ impl Session {
             };
             return self.add_materialized_view(stage, place, request);
         }
-        self.add_view(stage, place, &step.query.text, &[], path.to_vec(), definition)
+        self.add_view(stage, place, &step.query, &[], path.to_vec(), definition)
     }
 
     fn add_sink_step(

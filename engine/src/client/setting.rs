@@ -99,7 +99,10 @@ impl Settings {
             ));
         }
         if FIXED.iter().any(|f| f.eq_ignore_ascii_case(name)) {
-            return Err(Error::statement("55P02", format!("parameter \"{name}\" cannot be changed")));
+            return Err(Error::statement(
+                "55P02",
+                format!("parameter \"{name}\" cannot be changed"),
+            ));
         }
         let value = value.map(|v| checked(name, v)).transpose()?;
         if local {

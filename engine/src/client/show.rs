@@ -56,9 +56,11 @@ impl Session {
     /// The query that a `SHOW` stands for.
     fn show_text(&self, show: &Show) -> Result<String> {
         let Show::Objects { kind, schema, like } = show else {
-            return Ok("SELECT name, setting, short_desc AS description FROM pg_catalog.pg_settings \
+            return Ok(
+                "SELECT name, setting, short_desc AS description FROM pg_catalog.pg_settings \
                        ORDER BY name"
-                .to_owned());
+                    .to_owned(),
+            );
         };
         let (relation, name) = match kind {
             ObjectKind::Source => ("sources", "source"),
@@ -73,7 +75,9 @@ impl Session {
                     .to_owned());
             }
             ObjectKind::Schema => {
-                return Ok("SELECT nspname AS schema FROM pg_catalog.pg_namespace ORDER BY 1".to_owned());
+                return Ok(
+                    "SELECT nspname AS schema FROM pg_catalog.pg_namespace ORDER BY 1".to_owned()
+                );
             }
         };
         let mut tests = Vec::new();
@@ -176,7 +180,9 @@ impl Session {
             s.types.iter().map(|t| Ok(Some(binder.data_type(t)?))).collect::<Result<Vec<_>>>()?
         };
         let statement = s.statement.as_ref().clone();
-        let prepared = Prepared { text: statement.text.clone(), parsed: Arc::new(statement) };
+        let whole = statement.text.as_str().into();
+        let prepared =
+            Prepared { text: statement.text.clone(), parsed: Arc::new(statement), whole };
         self.prepared.insert(s.name.name.clone(), (prepared, types));
         Ok(Outcome::Done("PREPARE".to_owned()))
     }
@@ -186,10 +192,8 @@ impl Session {
         let (prepared, types) = self.find_prepared(&s.name.name)?;
         let description = self.describe_statement(&prepared.parsed, &types).await?;
         if s.parameters.len() != description.parameters.len() {
-            let message = format!(
-                "wrong number of parameters for prepared statement \"{}\"",
-                s.name.name
-            );
+            let message =
+                format!("wrong number of parameters for prepared statement \"{}\"", s.name.name);
             return Err(Error::statement("42601", message).with_detail(format!(
                 "Expected {} parameters but got {}.",
                 description.parameters.len(),
@@ -253,4 +257,3 @@ fn one_value(name: &str, value: &str) -> Result<Rows> {
         RecordBatch::try_new(Arc::clone(&schema), vec![Arc::new(StringArray::from(vec![value]))])?;
     Ok(Rows { schema, stream: memory_stream(batch)?, tag: RowsTag::Fixed("SHOW") })
 }
-

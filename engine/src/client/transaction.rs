@@ -88,7 +88,8 @@ impl Stage {
 
     /// Whether a relation that this stage made is insert-only; [`None`] for others.
     pub(super) fn is_append(&self, id: ObjectId) -> Option<bool> {
-        let made = self.changes.changes.iter().any(|c| matches!(c, Change::Create(o) if o.id == id));
+        let made =
+            self.changes.changes.iter().any(|c| matches!(c, Change::Create(o) if o.id == id));
         made.then(|| {
             self.append.contains(&id)
                 || self
@@ -220,7 +221,9 @@ impl Session {
     pub(super) fn refuse_if_failed(&self, statement: &Statement) -> Result<()> {
         let ends = matches!(
             statement,
-            Statement::Transaction(Words::Commit { .. } | Words::Rollback { .. } | Words::RollbackTo(_))
+            Statement::Transaction(
+                Words::Commit { .. } | Words::Rollback { .. } | Words::RollbackTo(_)
+            )
         );
         if ends || !self.open.as_ref().is_some_and(|open| open.failed) {
             return Ok(());

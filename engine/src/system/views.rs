@@ -85,9 +85,8 @@ pub(super) fn pipeline_rows(_shared: &Arc<Shared>, snapshot: &SnapshotSet) -> Re
     for object in catalog.objects_of(ObjectKind::Pipeline) {
         let Detail::Pipeline { steps_schema, version } = &object.detail else { continue };
         let members: Vec<_> = catalog.objects().filter(|o| o.schema == *steps_schema).collect();
-        let failing = members
-            .iter()
-            .any(|o| snapshot.relation(o.id).is_some_and(|r| r.error.is_some()));
+        let failing =
+            members.iter().any(|o| snapshot.relation(o.id).is_some_and(|r| r.error.is_some()));
         names.push(catalog.qualified_name(object));
         versions.push(version.clone());
         states.push(if failing { "failing" } else { "running" });

@@ -52,8 +52,7 @@ impl Case {
             })
             .collect();
         let mut contents = Contents::new(&tables);
-        let epochs: Vec<Epoch> =
-            (0..epochs).map(|_| contents.epoch(&tables, &mut rng)).collect();
+        let epochs: Vec<Epoch> = (0..epochs).map(|_| contents.epoch(&tables, &mut rng)).collect();
         let crashes = (0..epochs.len()).filter(|_| rng.random_bool(0.1)).collect();
         Self { tables, views, epochs, crashes }
     }
@@ -114,13 +113,13 @@ impl Case {
                     let view = View { name: format!("v{i}"), query, schema: None };
                     oracle.note(&Class::CreateViews(vec![view]), database).await;
                     outcome.views += 1;
-                },
+                }
                 Err(failure) => {
                     if database.rows(&query).await.is_ok() {
                         bail!("view v{i} is refused, its query runs: {failure}\nquery: {query}");
                     }
                     outcome.refused += 1;
-                },
+                }
             }
         }
         Ok(())

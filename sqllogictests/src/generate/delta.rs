@@ -40,26 +40,20 @@ impl Contents {
         let table = rng.random_range(0..tables.len());
         let mut changes = Vec::new();
         match rng.random_range(0..12) {
-            0 => {},
+            0 => {}
             1 => changes.extend(self.tables[table].iter().map(|r| (r.clone(), -1))),
             _ => {
                 for _ in 0..rng.random_range(1..6) {
                     self.step(table, &tables[table], &mut changes, rng);
                 }
-            },
+            }
         }
         let epoch = Epoch { table, changes };
         // What a step proposed may be impossible after an earlier one of the same epoch.
         self.follow(&epoch)
     }
 
-    fn step(
-        &self,
-        at: usize,
-        table: &Table,
-        changes: &mut Vec<(Row, i64)>,
-        rng: &mut StdRng,
-    ) {
+    fn step(&self, at: usize, table: &Table, changes: &mut Vec<(Row, i64)>, rng: &mut StdRng) {
         let rows = &self.tables[at];
         let present = if rows.is_empty() {
             None
@@ -73,7 +67,7 @@ impl Contents {
                 let mut other = table.row(rng);
                 other[0] = row[0].clone();
                 changes.extend([(row, -1), (other, 1)]);
-            },
+            }
             (5, _) if !table.keyed => changes.push((table.row(rng), rng.random_range(1..4))),
             _ => changes.push((table.row(rng), 1)),
         }

@@ -33,17 +33,14 @@ impl Expression {
             return Self::leaf(of, columns, rng);
         }
         let (template, arguments) = template(of, rng);
-        let arguments = arguments
-            .into_iter()
-            .map(|t| Self::random(t, columns, depth - 1, rng))
-            .collect();
+        let arguments =
+            arguments.into_iter().map(|t| Self::random(t, columns, depth - 1, rng)).collect();
         Self { of, form: Form::Call(template, arguments) }
     }
 
     /// A column of the type if there is one, now and then a literal.
     pub fn leaf(of: Type, columns: &[Type], rng: &mut StdRng) -> Self {
-        let fitting: Vec<usize> =
-            (0..columns.len()).filter(|i| columns[*i] == of).collect();
+        let fitting: Vec<usize> = (0..columns.len()).filter(|i| columns[*i] == of).collect();
         let form = match fitting.choose(rng) {
             Some(i) if rng.random_bool(0.8) => Form::Column(*i),
             _ => Form::Literal(of.value(rng)),
@@ -68,7 +65,7 @@ impl Expression {
                     text = text.replace(&format!("{{{i}}}"), &argument.sql(name));
                 }
                 text
-            },
+            }
         }
     }
 
@@ -76,8 +73,7 @@ impl Expression {
     #[must_use]
     pub fn simpler(&self) -> Vec<Self> {
         let Form::Call(template, arguments) = &self.form else { return Vec::new() };
-        let mut out: Vec<Self> =
-            arguments.iter().filter(|a| a.of == self.of).cloned().collect();
+        let mut out: Vec<Self> = arguments.iter().filter(|a| a.of == self.of).cloned().collect();
         out.push(Self { of: self.of, form: Form::Literal(Value::Null) });
         for (i, argument) in arguments.iter().enumerate() {
             for simpler in argument.simpler() {
@@ -123,10 +119,7 @@ fn template(of: Type, rng: &mut StdRng) -> (&'static str, Vec<Type>) {
             ("substr({0}, 1, 2)", vec![of]),
             ("CAST({0} AS text)", vec![Type::Int]),
         ],
-        Type::Decimal => vec![
-            ("({0} + {1})", vec![of, of]),
-            ("({0} - {1})", vec![of, of]),
-        ],
+        Type::Decimal => vec![("({0} + {1})", vec![of, of]), ("({0} - {1})", vec![of, of])],
         Type::Bool => vec![
             ("({0} AND {1})", vec![of, of]),
             ("({0} OR {1})", vec![of, of]),

@@ -103,18 +103,18 @@ impl Query {
             0..3 => {
                 let condition = Expression::random(Type::Bool, &columns, 3, rng);
                 Self::Filter(Box::new(input), condition)
-            },
+            }
             3..5 => {
                 let items = (0..rng.random_range(1..4))
                     .map(|_| Expression::random(Type::random(rng), &columns, 2, rng))
                     .collect();
                 Self::Project(Box::new(input), items)
-            },
+            }
             5..9 => {
                 let right = Self::random(tables, depth.saturating_sub(2), rng);
                 let kinds = ["JOIN", "JOIN", "JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN"];
                 Self::join(kinds.choose(rng).expect("there are kinds"), input, right, rng)
-            },
+            }
             9..13 => Self::aggregate(input, rng),
             13 => Self::Distinct(Box::new(input)),
             14 => {
@@ -123,7 +123,7 @@ impl Query {
                 let right = right.of_types(&columns, rng);
                 let operator = operators.choose(rng).expect("there are operators");
                 Self::Set(operator, Box::new(input), Box::new(right))
-            },
+            }
             15 => {
                 let right = Self::random(tables, depth.saturating_sub(2), rng);
                 let kinds = ["IN", "NOT IN", "EXISTS", "NOT EXISTS"];
@@ -132,11 +132,11 @@ impl Query {
                     Some(key) => Self::Semi(Box::new(Semi { kind, left: input, right, key: *key })),
                     None => Self::Distinct(Box::new(input)),
                 }
-            },
+            }
             16 => {
                 let partition = rng.random_range(0..columns.len());
                 Self::Rank(Box::new(input), partition)
-            },
+            }
             _ => Self::Top(Box::new(input), rng.random_range(1..5)),
         }
     }
@@ -149,8 +149,7 @@ impl Query {
             return Self::Distinct(Box::new(left));
         }
         let both: Vec<Type> = left.columns().into_iter().chain(right.columns()).collect();
-        let residual =
-            rng.random_bool(0.25).then(|| Expression::random(Type::Bool, &both, 2, rng));
+        let residual = rng.random_bool(0.25).then(|| Expression::random(Type::Bool, &both, 2, rng));
         Self::Join(Box::new(Join { kind, left, right, keys, residual }))
     }
 
@@ -181,18 +180,18 @@ impl Query {
             Self::Project(_, items) => items.iter().map(|e| e.of).collect(),
             Self::Join(join) => {
                 join.left.columns().into_iter().chain(join.right.columns()).collect()
-            },
+            }
             Self::Semi(semi) => semi.left.columns(),
             Self::Aggregate(a) => {
                 let columns = a.input.columns();
                 let keys = a.keys.iter().map(|k| columns[*k]);
                 keys.chain(a.calls.iter().map(Call::of)).collect()
-            },
+            }
             Self::Rank(input, _) => {
                 let mut columns = input.columns();
                 columns.push(Type::Big);
                 columns
-            },
+            }
         }
     }
 
@@ -204,7 +203,7 @@ impl Query {
                 let items: Vec<String> =
                     (0..columns.len()).map(|c| format!("x{c} AS c{c}")).collect();
                 format!("SELECT {} FROM t{i}", items.join(", "))
-            },
+            }
             Self::Filter(input, condition) => format!(
                 "SELECT * FROM ({}) AS f WHERE {}",
                 input.sql(),
@@ -217,7 +216,7 @@ impl Query {
                     .map(|(i, e)| format!("{} AS c{i}", e.sql(&|i| format!("p.c{i}"))))
                     .collect();
                 format!("SELECT {} FROM ({}) AS p", items.join(", "), input.sql())
-            },
+            }
             Self::Join(join) => join.sql(),
             Self::Aggregate(aggregate) => aggregate.sql(),
             Self::Distinct(input) => format!("SELECT DISTINCT * FROM ({}) AS d", input.sql()),
@@ -236,7 +235,7 @@ impl Query {
                     names.len(),
                     input.sql()
                 )
-            },
+            }
             Self::Top(input, limit) => {
                 let names = names(input.columns().len(), "o");
                 format!(
@@ -244,7 +243,7 @@ impl Query {
                     input.sql(),
                     names.join(", ")
                 )
-            },
+            }
         }
     }
 
@@ -254,16 +253,17 @@ impl Query {
         let mut out = Vec::new();
         let boxed = |q: &Self| Box::new(q.clone());
         match self {
-            Self::Table(..) => {},
+            Self::Table(..) => {}
             Self::Filter(input, condition) => {
                 out.push((**input).clone());
+                out.extend(condition.simpler().into_iter().map(|c| Self::Filter(boxed(input), c)));
                 out.extend(
-                    condition.simpler().into_iter().map(|c| Self::Filter(boxed(input), c)),
+                    input
+                        .simpler()
+                        .into_iter()
+                        .map(|q| Self::Filter(Box::new(q), condition.clone())),
                 );
-                out.extend(input.simpler().into_iter().map(|q| {
-                    Self::Filter(Box::new(q), condition.clone())
-                }));
-            },
+            }
             Self::Project(input, items) => {
                 for (i, item) in items.iter().enumerate() {
                     for simpler in item.simpler() {
@@ -275,20 +275,20 @@ impl Query {
                 out.extend(
                     input.simpler().into_iter().map(|q| Self::Project(Box::new(q), items.clone())),
                 );
-            },
+            }
             Self::Join(join) => out.extend(join.simpler()),
             Self::Aggregate(aggregate) => out.extend(aggregate.simpler()),
             Self::Distinct(input) => {
                 out.push((**input).clone());
                 out.extend(input.simpler().into_iter().map(|q| Self::Distinct(Box::new(q))));
-            },
+            }
             Self::Set(operator, left, right) => {
                 out.extend([(**left).clone(), (**right).clone()]);
                 let by_left = left.simpler().into_iter();
                 out.extend(by_left.map(|q| Self::Set(operator, Box::new(q), right.clone())));
                 let by_right = right.simpler().into_iter();
                 out.extend(by_right.map(|q| Self::Set(operator, left.clone(), Box::new(q))));
-            },
+            }
             Self::Semi(semi) => {
                 out.push(semi.left.clone());
                 for left in semi.left.simpler() {
@@ -297,16 +297,16 @@ impl Query {
                 for right in semi.right.simpler() {
                     out.push(Self::Semi(Box::new(Semi { right, ..(**semi).clone() })));
                 }
-            },
+            }
             Self::Rank(input, partition) => {
                 out.extend(
                     input.simpler().into_iter().map(|q| Self::Rank(Box::new(q), *partition)),
                 );
-            },
+            }
             Self::Top(input, limit) => {
                 out.push((**input).clone());
                 out.extend(input.simpler().into_iter().map(|q| Self::Top(Box::new(q), *limit)));
-            },
+            }
         }
         out
     }
@@ -363,8 +363,7 @@ fn equal_columns(left: &[Type], right: &[Type]) -> Vec<(usize, usize)> {
 impl Join {
     fn sql(&self) -> String {
         let left = self.left.columns().len();
-        let name =
-            |i: usize| if i < left { format!("a.c{i}") } else { format!("b.c{}", i - left) };
+        let name = |i: usize| if i < left { format!("a.c{i}") } else { format!("b.c{}", i - left) };
         let count = left + self.right.columns().len();
         let items: Vec<String> = (0..count).map(|i| format!("{} AS c{i}", name(i))).collect();
         let mut conditions: Vec<String> =
@@ -471,8 +470,7 @@ impl Call {
         };
         let star = function == "count" && rng.random_bool(0.4);
         let argument = (!star).then(|| Expression::random(of, columns, 1, rng));
-        let filter =
-            rng.random_bool(0.15).then(|| Expression::random(Type::Bool, columns, 2, rng));
+        let filter = rng.random_bool(0.15).then(|| Expression::random(Type::Bool, columns, 2, rng));
         // The average of different values is a sum of floats in an order of its own.
         let distinct = !star && function != "avg" && rng.random_bool(0.2);
         Self { function, distinct, argument, filter }

@@ -104,6 +104,6 @@ fn column(of: Type, rows: &[&Row], i: usize) -> Result<ArrayRef, ArrowError> {
                 _ => None,
             });
             Arc::new(cents.collect::<Decimal128Array>().with_precision_and_scale(10, 2)?)
-        },
+        }
     })
 }

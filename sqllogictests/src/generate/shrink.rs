@@ -9,8 +9,7 @@ use super::case::Case;
 use super::delta::{Contents, Epoch};
 
 /// Runs a case and returns what is wrong with it.
-pub type Judge<'a> =
-    &'a dyn Fn(Case) -> Pin<Box<dyn Future<Output = Option<String>>>>;
+pub type Judge<'a> = &'a dyn Fn(Case) -> Pin<Box<dyn Future<Output = Option<String>>>>;
 
 /// The smallest failing case found with at most `budget` runs, and what is wrong with it.
 pub async fn shrink(case: Case, what: String, budget: usize, judge: Judge<'_>) -> (Case, String) {

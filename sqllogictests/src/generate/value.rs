@@ -75,7 +75,7 @@ impl Type {
             Self::Text => Value::Text((*TEXTS.choose(rng).expect("there are texts")).to_owned()),
             Self::Decimal => {
                 Value::Cents(*[0, 150, -225, 9_999, 1].choose(rng).expect("there are decimals"))
-            },
+            }
             Self::Bool => Value::Bool(rng.random()),
             Self::Date => Value::Day(*[0, -1, 19_782].choose(rng).expect("there are days")),
         }
@@ -127,7 +127,7 @@ impl fmt::Display for Value {
             Self::Cents(v) => {
                 let sign = if *v < 0 { "-" } else { "" };
                 write!(f, "{sign}{}.{:02}", v.abs() / 100, v.abs() % 100)
-            },
+            }
             Self::Bool(v) => write!(f, "{v}"),
             Self::Day(0) => write!(f, "'1970-01-01'"),
             Self::Day(-1) => write!(f, "'1969-12-31'"),

@@ -84,17 +84,22 @@ fn psql_describes_and_runs() {
             psql(port, sql).unwrap();
         }
         let select = psql(port, "SELECT id, name, x FROM t ORDER BY id").unwrap();
-        let table = " id | name |  x  \n----+------+-----\n  1 | a    | 0.5\n  2 | b    |    \n(2 rows)\n";
+        let table =
+            " id | name |  x  \n----+------+-----\n  1 | a    | 0.5\n  2 | b    |    \n(2 rows)\n";
         assert_eq!(select.trim_end(), table.trim_end());
         let list = psql(port, "\\d").unwrap();
-        for line in ["public | p    | view", "public | t    | table", "public | v    | materialized view"] {
+        for line in
+            ["public | p    | view", "public | t    | table", "public | v    | materialized view"]
+        {
             assert!(list.contains(line), "{list}");
         }
         let tables = psql(port, "\\dt").unwrap();
         assert!(tables.contains("public | t ") && !tables.contains("| v "), "{tables}");
         assert!(psql(port, "\\dm").unwrap().contains("public | v "), "\\dm lists the view");
         let columns = psql(port, "\\d t").unwrap();
-        for part in ["id     | integer", "name   | text", "x      | double precision", "not null", "t_pkey"] {
+        for part in
+            ["id     | integer", "name   | text", "x      | double precision", "not null", "t_pkey"]
+        {
             assert!(columns.contains(part), "{part} is not in\n{columns}");
         }
         assert!(psql(port, "\\d v").unwrap().contains("n      | bigint"), "\\d of a view");
@@ -167,7 +172,8 @@ fn duckdb_reads_what_the_server_left() {
     with_server(async |folder, service| {
         let port = service.port();
         let lake = folder.join("lake");
-        let sink = format!("CREATE SINK lake FROM v INTO FILES '{}' FORMAT PARQUET", lake.display());
+        let sink =
+            format!("CREATE SINK lake FROM v INTO FILES '{}' FORMAT PARQUET", lake.display());
         for sql in [
             "CREATE TABLE t (g text, x int, d date)",
             "CREATE MATERIALIZED VIEW v AS \
@@ -186,11 +192,16 @@ fn duckdb_reads_what_the_server_left() {
         assert!(!lineage.is_empty(), "a view has lineage");
         service.stop().await.unwrap();
         let data = folder.join("data").join("data");
-        let stored = format!("SELECT g, n, s, last FROM read_parquet('{}/public.v-*/*.parquet')", data.display());
+        let stored = format!(
+            "SELECT g, n, s, last FROM read_parquet('{}/public.v-*/*.parquet')",
+            data.display()
+        );
         assert_eq!(duckdb(&python, &stored), view);
-        let sunk = format!("SELECT g, n, s, last FROM read_parquet('{}/*.parquet')", lake.display());
+        let sunk =
+            format!("SELECT g, n, s, last FROM read_parquet('{}/*.parquet')", lake.display());
         assert_eq!(duckdb(&python, &sunk), view);
-        let kept = format!("SELECT * FROM read_parquet('{}/sys.lineage-*/*.parquet')", data.display());
+        let kept =
+            format!("SELECT * FROM read_parquet('{}/sys.lineage-*/*.parquet')", data.display());
         assert_eq!(duckdb(&python, &kept), lineage);
     });
 }

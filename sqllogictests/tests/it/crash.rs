@@ -56,7 +56,7 @@ async fn rows(client: &Client, sql: &str) -> Vec<Vec<String>> {
     let values = messages.iter().filter_map(|m| match m {
         SimpleQueryMessage::Row(row) => {
             Some((0..row.len()).map(|i| row.get(i).unwrap_or("NULL").to_owned()).collect())
-        },
+        }
         _ => None,
     });
     values.collect()
@@ -194,11 +194,8 @@ fn kills_lose_and_duplicate_nothing() {
     let place = Place { data: folder.path().join("data"), files: folder.path().join("in") };
     std::fs::create_dir_all(&place.files).unwrap();
     let mut expected = Expected::default();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
         for kill in 0..kills {
             let context = format!("seed {seed}, after {kill} kills");

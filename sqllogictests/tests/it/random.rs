@@ -65,7 +65,7 @@ fn random_views() {
                             total.views += outcome.views;
                             total.refused += outcome.refused;
                             total.comparisons += outcome.comparisons;
-                        },
+                        }
                         Err(finding) => findings.lock().unwrap().push(finding),
                     }
                 }
