@@ -45,7 +45,26 @@ pub fn delta_plan(
     refuse_volatile(plan)?;
     let mut builder = Builder { state, insert_only, nodes: Vec::new(), known: HashMap::new() };
     let root = builder.plan(plan)?;
-    Ok(DeltaPlan { nodes: builder.nodes, root })
+    Ok(reachable(builder.nodes, root))
+}
+
+/// The plan without the nodes that the root does not need.
+fn reachable(nodes: Vec<Node>, root: NodeId) -> DeltaPlan {
+    let mut needed = vec![false; nodes.len()];
+    needed[root] = true;
+    for id in (0..nodes.len()).rev().filter(|id| *id <= root) {
+        if needed[id] {
+            nodes[id].inputs.iter().for_each(|input| needed[*input] = true);
+        }
+    }
+    let mut moved = vec![0; nodes.len()];
+    let mut kept = Vec::new();
+    for (id, mut node) in nodes.into_iter().enumerate().filter(|(id, _)| needed[*id]) {
+        node.inputs.iter_mut().for_each(|input| *input = moved[*input]);
+        moved[id] = kept.len();
+        kept.push(node);
+    }
+    DeltaPlan { root: moved[root], nodes: kept }
 }
 
 struct Builder<'a> {

@@ -1,8 +1,8 @@
 //! What a statement does, as far as the modes must know it: read from its syntax tree.
 
 use datafusion::sql::sqlparser::ast::{self, ColumnOption, SetExpr, TableConstraint};
-use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
-use datafusion::sql::sqlparser::parser::Parser;
+use levada_planner::parse::parse;
+use levada_planner::statement::{CreatePipeline, Name, Setting, Statement, Step};
 
 /// What a statement does.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub enum Class {
 /// A table as created.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Table {
-    /// Its name as written.
+    /// Its name as SQL.
     pub name: String,
     /// Columns of the primary key.
     pub key: Vec<String>,
@@ -35,7 +35,7 @@ pub struct Table {
 /// A materialized view as created.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct View {
-    /// Its name as written.
+    /// Its name as SQL.
     pub name: String,
     /// Its query.
     pub query: String,
@@ -46,14 +46,53 @@ pub struct View {
 /// Reads a statement.
 #[must_use]
 pub fn classify(sql: &str) -> Class {
-    let parsed = Parser::parse_sql(&PostgreSqlDialect {}, sql).unwrap_or_default();
-    match parsed.as_slice() {
-        [statement] => of(statement),
+    match parse(sql).unwrap_or_default().as_slice() {
+        [parsed] => of(&parsed.statement),
         _ => Class::Other,
     }
 }
 
-fn of(statement: &ast::Statement) -> Class {
+fn of(statement: &Statement) -> Class {
+    match statement {
+        Statement::Sql(statement) => of_sql(statement),
+        Statement::CreateMaterializedView(view) => Class::CreateViews(vec![View {
+            name: quoted(&view.name),
+            query: view.query.text.clone(),
+            schema: None,
+        }]),
+        Statement::CreatePipeline(pipeline) => Class::CreateViews(steps(pipeline)),
+        Statement::Drop(_) => Class::Drop,
+        Statement::Setting(Setting::Set { .. }) => Class::Setting,
+        Statement::Explain(_)
+        | Statement::Show(_)
+        | Statement::Describe(_)
+        | Statement::CheckIncremental(_) => Class::Read,
+        _ => Class::Other,
+    }
+}
+
+fn steps(pipeline: &CreatePipeline) -> Vec<View> {
+    let schema = &pipeline.name.name;
+    let views = pipeline.steps.iter().filter_map(|step| match step {
+        Step::Query(step) if step.materialized => Some(View {
+            name: quoted(&Name::new(Some(schema), &step.name.name)),
+            query: step.query.text.clone(),
+            schema: Some(schema.clone()),
+        }),
+        _ => None,
+    });
+    views.collect()
+}
+
+fn quoted(name: &Name) -> String {
+    let quote = |part: &String| format!("\"{}\"", part.replace('"', "\"\""));
+    match &name.schema {
+        Some(schema) => format!("{}.{}", quote(schema), quote(&name.name)),
+        None => quote(&name.name),
+    }
+}
+
+fn of_sql(statement: &ast::Statement) -> Class {
     match statement {
         ast::Statement::Insert(_)
         | ast::Statement::Update(_)
@@ -61,18 +100,11 @@ fn of(statement: &ast::Statement) -> Class {
         | ast::Statement::Merge(_)
         | ast::Statement::Truncate(_) => Class::Rows,
         ast::Statement::CreateTable(table) => Class::CreateTable(created(table)),
-        ast::Statement::CreateView(view) if view.materialized => Class::CreateViews(vec![View {
-            name: view.name.to_string(),
-            query: view.query.to_string(),
-            schema: None,
-        }]),
         ast::Statement::Drop { .. } => Class::Drop,
         ast::Statement::Query(query) => match query.body.as_ref() {
             SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_) => Class::Rows,
             _ => Class::Read,
         },
-        ast::Statement::Explain { .. } | ast::Statement::ShowVariable { .. } => Class::Read,
-        ast::Statement::Set(_) => Class::Setting,
         _ => Class::Other,
     }
 }
@@ -95,7 +127,7 @@ fn created(table: &ast::CreateTable) -> Table {
 
 #[cfg(test)]
 mod tests {
-    use super::{Class, Table, classify};
+    use super::{Class, Table, View, classify};
 
     #[test]
     fn a_table_carries_its_primary_key() {
@@ -119,6 +151,23 @@ mod tests {
         assert_eq!(classify("WITH x AS (SELECT 1) SELECT * FROM x"), Class::Read);
         assert_eq!(classify("SET search_path = s"), Class::Setting);
         assert_eq!(classify("DROP VIEW v"), Class::Drop);
-        assert_eq!(classify("CREATE SOURCE s FROM FILES ('x')"), Class::Other);
+        assert_eq!(classify("CREATE SOURCE s FROM FILES ('x') FORMAT CSV"), Class::Other);
+    }
+
+    #[test]
+    fn views_and_materialized_steps_carry_their_query() {
+        let view = |name: &str, query: &str, schema: Option<&str>| View {
+            name: name.to_owned(),
+            query: query.to_owned(),
+            schema: schema.map(str::to_owned),
+        };
+        assert_eq!(
+            classify("CREATE MATERIALIZED VIEW s.V KEY (a) AS SELECT a FROM t"),
+            Class::CreateViews(vec![view("\"s\".\"v\"", "SELECT a FROM t", None)])
+        );
+        assert_eq!(
+            classify("CREATE PIPELINE p (x AS (SELECT 1), y MATERIALIZED AS (SELECT * FROM x))"),
+            Class::CreateViews(vec![view("\"p\".\"y\"", "SELECT * FROM x", Some("p"))])
+        );
     }
 }

@@ -13,6 +13,7 @@ use levada_engine::client::{
     Database, Notice, Outcome, Prepared, Rows, RowsTag, Session, SessionOptions, TransactionStatus,
 };
 use levada_engine::error::Error;
+use levada_server::sqlstate::Report;
 use levada_storage::delta::DeltaBatch;
 
 use crate::class::{Class, classify};
@@ -107,7 +108,7 @@ impl Embedded {
 
     fn prepare(&mut self, sql: &str) -> Result<Vec<Prepared>, Failure> {
         let sql = sql.replace("$DIR", &self.folder.to_string_lossy());
-        self.session().parse(&sql).map_err(|e| failure(&e))
+        self.session().parse(&sql).map_err(|e| failure(e, &sql))
     }
 
     /// Runs a string of statements and answers as psql would print the last.
@@ -121,10 +122,10 @@ impl Embedded {
             let session = self.session();
             let outcome = match session.execute(&statement, Vec::new()).await {
                 Ok(outcome) => outcome,
-                Err(e) => return Err(failure(&e)),
+                Err(e) => return Err(failure(e, &statement.text)),
             };
             match outcome {
-                Outcome::Rows(rows) => fill(&mut answer, rows).await?,
+                Outcome::Rows(rows) => fill(&mut answer, rows, &statement.text).await?,
                 Outcome::Done(tag) => answer.count = count(&tag),
                 Outcome::CopyIn(_) | Outcome::CopyOut(_) => {
                     return Err(Failure {
@@ -153,12 +154,12 @@ impl Embedded {
             return Err(Failure { message: "not one statement".to_owned(), ..Failure::default() });
         };
         let outcome =
-            self.session().execute(statement, Vec::new()).await.map_err(|e| failure(&e))?;
+            self.session().execute(statement, Vec::new()).await.map_err(|e| failure(e, sql))?;
         let Outcome::Rows(rows) = outcome else {
             return Err(Failure { message: "no rows".to_owned(), ..Failure::default() });
         };
         let schema = SchemaRef::clone(&rows.schema);
-        let batches = rows.stream.try_collect().await.map_err(|e| failure(&Error::from(e)))?;
+        let batches = rows.stream.try_collect().await.map_err(|e| failure(Error::from(e), sql))?;
         Ok((schema, batches))
     }
 
@@ -169,16 +170,16 @@ impl Embedded {
     pub async fn apply(&mut self, relation: &str, deltas: Vec<DeltaBatch>) -> Result<(), Failure> {
         match self.session().apply(relation, deltas).await {
             Ok(_) => Ok(()),
-            Err(e) => Err(failure(&e)),
+            Err(e) => Err(failure(e, "")),
         }
     }
 }
 
-async fn fill(answer: &mut Answer, rows: Rows) -> Result<(), Failure> {
+async fn fill(answer: &mut Answer, rows: Rows, sql: &str) -> Result<(), Failure> {
     let types = rows.schema.fields().iter().map(|f| text::letter(f.data_type())).collect();
     answer.types = Some(types);
     let batches: Vec<RecordBatch> =
-        rows.stream.try_collect().await.map_err(|e| failure(&Error::from(e)))?;
+        rows.stream.try_collect().await.map_err(|e| failure(Error::from(e), sql))?;
     answer.rows = batches.iter().flat_map(text::lines).collect();
     if let RowsTag::Counted(_) = rows.tag {
         answer.count = u64::try_from(answer.rows.len()).ok();
@@ -197,8 +198,13 @@ fn messages(notice: &Notice) -> Vec<String> {
     lines
 }
 
-fn failure(error: &Error) -> Failure {
-    Failure { sqlstate: "XX000".to_owned(), message: error.to_string(), more: Vec::new() }
+fn failure(error: Error, sql: &str) -> Failure {
+    let report = Report::from(error);
+    let mut more = Vec::new();
+    more.extend(report.detail.map(|d| format!("DETAIL: {d}")));
+    more.extend(report.hint.map(|h| format!("HINT: {h}")));
+    more.extend(report.position.map(|p| format!("POSITION: {}", p.character_in(sql))));
+    Failure { sqlstate: report.sqlstate.to_owned(), message: report.message, more }
 }
 
 /// Lets the crate build against an engine whose session has no `apply` of its own.

@@ -49,7 +49,10 @@ impl Session {
                 Step::Query(step) => self.add_step(&mut stage, schema.id, step, &path)?,
                 Step::Sink(sink) => self.add_sink_step(&mut stage, schema.id, sink, &path)?,
                 _ => {
-                    return Err(Error::statement("0A000", "this kind of step is not supported yet"));
+                    return Err(Error::statement(
+                        "0A000",
+                        "this kind of step is not supported yet",
+                    ));
                 }
             }
         }

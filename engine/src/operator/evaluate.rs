@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions};
 use arrow::datatypes::SchemaRef;
 use datafusion::error::DataFusionError;
 use datafusion::physical_expr::PhysicalExpr;
@@ -64,6 +64,9 @@ pub(crate) fn true_rows(
     let value = value.as_boolean_opt().ok_or_else(|| {
         DataFusionError::Internal(format!("a predicate of type {}", value.data_type()))
     })?;
+    if value.null_count() == 0 {
+        return Ok(value.clone());
+    }
     Ok(arrow::compute::prep_null_mask_filter(value))
 }
 
