@@ -4,6 +4,8 @@
 //! [`Report`] is what the wire, the shell and HTTP show. Nested errors of DataFusion are unwrapped
 //! to the one that says what went wrong; `XX000` is left for bugs of ours.
 
+use std::io;
+
 use ::datafusion::common::Span;
 use ::datafusion::error::DataFusionError;
 use arrow::error::ArrowError;
@@ -11,7 +13,7 @@ use levada_catalog::{Error as CatalogError, ObjectKind};
 use levada_connectors::error::{Error as ConnectorError, Kind as ConnectorKind};
 use levada_engine::error::Error as EngineError;
 use levada_planner::Error as PlannerError;
-use levada_storage::error::{Error as StorageError, ErrorKind as StorageKind};
+use levada_storage::Error as StorageError;
 
 use crate::pg::encode;
 
@@ -180,113 +182,116 @@ impl From<encode::Error> for Report {
 
 /// An error of the engine, whichever crate it comes from.
 fn engine(error: &EngineError) -> Report {
+    let text = error.to_string();
     match error {
-        EngineError::Plan(error) => planner(error),
-        EngineError::Catalog(error) => catalog(error),
-        EngineError::Storage(error) => storage(error),
-        EngineError::Connector(error) => connector(error),
-        EngineError::DataFusion(error) => datafusion::report(error),
-        EngineError::Statement(error) => Report {
-            detail: error.detail.clone(),
-            hint: error.hint.clone(),
-            ..Report::error(error.sqlstate, error.message.clone())
+        EngineError::Plan(inner) => planner(inner),
+        EngineError::Catalog(inner) => catalog(inner),
+        EngineError::Storage(inner) => storage(inner),
+        EngineError::Connector(inner) => connector(inner),
+        EngineError::DataFusion(inner) => datafusion::report(inner),
+        EngineError::Statement(inner) => Report {
+            detail: inner.detail.clone(),
+            hint: inner.hint.clone(),
+            ..Report::error(inner.sqlstate, text)
         },
-        EngineError::Evaluation { sqlstate, message, relation, rows } => {
-            let rows_failed = if *rows == 1 { "row" } else { "rows" };
-            Report::error(evaluation_state(sqlstate), message.clone()).with_detail(format!(
-                "Relation \"{relation}\" has {rows} {rows_failed} that could not be evaluated."
-            ))
+        EngineError::Evaluation { sqlstate, relation, rows, .. } => {
+            let noun = if *rows == 1 { "row" } else { "rows" };
+            Report::error(evaluation_state(sqlstate), text)
+                .with_detail(format!("{rows} {noun} of \"{relation}\" could not be evaluated."))
+                .with_hint("The relation can be read again when the input rows are corrected.")
         }
-        EngineError::Closed => Report::error("57P01", error.to_string()),
-        _ => Report::error("XX000", error.to_string()),
+        EngineError::Closed => Report::error("57P01", text),
+        _ => Report::error("XX000", text),
     }
 }
 
-/// Rows fail with data exceptions (class 22) only.
+/// The constant that equals the state of a row that failed, which comes as data.
 fn evaluation_state(sqlstate: &str) -> &'static str {
-    const KNOWN: [&str; 12] = [
-        "22000", "22001", "22003", "22007", "22008", "22012", "22021", "22023", "2202E", "22P02",
-        "22P03", "0A000",
+    const KNOWN: [&str; 13] = [
+        "21000", "22001", "22003", "22007", "22008", "22012", "22021", "22023", "2202E", "22P02",
+        "22P03", "0A000", "XX001",
     ];
     KNOWN.into_iter().find(|known| *known == sqlstate).unwrap_or("22000")
 }
 
 fn planner(error: &PlannerError) -> Report {
-    if let PlannerError::DataFusion(inner) = error {
-        return datafusion::report(inner);
-    }
     let mut report = match error {
+        PlannerError::DataFusion(inner) => datafusion::report(inner),
+        PlannerError::Catalog(inner) => catalog(inner),
         PlannerError::At { source, .. } => planner(source),
         other => Report::error(other.sqlstate(), other.to_string()),
     };
+    report.position = error.position().map(Position::Character).or(report.position);
     report.detail = report.detail.or_else(|| error.detail());
     report.hint = report.hint.or_else(|| error.hint());
-    report.position = error.position().map(Position::Character).or(report.position);
     report
 }
 
 fn catalog(error: &CatalogError) -> Report {
-    let sqlstate = match error {
-        CatalogError::NotFound { kind: Some(ObjectKind::Pipeline), .. } => "42704",
-        CatalogError::NotFound { .. } => "42P01",
-        CatalogError::SchemaNotFound(_) => "3F000",
-        CatalogError::Exists { kind: ObjectKind::Schema, .. } => "42P06",
-        CatalogError::Exists { kind: ObjectKind::Pipeline, .. } => "42710",
-        CatalogError::Exists { .. } => "42P07",
-        CatalogError::WrongKind { .. } => "42809",
-        CatalogError::Dependents { .. } => "2BP01",
-        CatalogError::System(_) => "42501",
-        CatalogError::Corrupt(_) => "XX001",
-        _ => "XX000",
-    };
-    let report = Report::error(sqlstate, error.to_string());
+    let text = error.to_string();
     match error {
-        CatalogError::NotFound { nearest: Some(nearest), .. } => {
-            report.with_hint(format!("Perhaps you meant \"{nearest}\"."))
+        CatalogError::NotFound { kind, nearest, .. } => {
+            let sqlstate = match kind {
+                Some(ObjectKind::Pipeline | ObjectKind::Sink) => "42704",
+                _ => "42P01",
+            };
+            let hint = nearest.as_ref().map(|nearest| format!("Perhaps you meant \"{nearest}\"."));
+            Report { hint, ..Report::error(sqlstate, text) }
         }
-        CatalogError::Dependents { dependents, .. } => report
+        CatalogError::SchemaNotFound(_) => Report::error("3F000", text),
+        CatalogError::Exists { kind, .. } => {
+            let sqlstate = match kind {
+                ObjectKind::Pipeline | ObjectKind::Sink => "42710",
+                ObjectKind::Schema => "42P06",
+                _ => "42P07",
+            };
+            Report::error(sqlstate, text)
+        }
+        CatalogError::WrongKind { found, .. } => {
+            Report::error("42809", text).with_detail(format!("It is a {}.", found.words()))
+        }
+        CatalogError::Dependents { dependents, .. } => Report::error("2BP01", text)
             .with_detail(dependents.join("\n"))
             .with_hint("Use DROP ... CASCADE to drop the dependent objects too."),
-        _ => report,
+        CatalogError::System(_) => Report::error("42501", text),
+        CatalogError::Corrupt(_) => Report::error("XX001", text),
+        _ => Report::error("XX000", text),
     }
 }
 
 fn storage(error: &StorageError) -> Report {
-    let sqlstate = match error.kind() {
-        StorageKind::User => "22023",
-        StorageKind::Conflict => "55006",
-        StorageKind::Unsupported => "0A000",
-        StorageKind::Limit => "53100",
-        StorageKind::External => "58030",
-        StorageKind::Corrupt => "XX001",
-        StorageKind::Internal => "XX000",
-    };
-    Report::error(sqlstate, error.to_string())
+    let text = error.to_string();
+    match error {
+        StorageError::Io { source, .. } | StorageError::Unreadable { source, .. }
+            if source.kind() == io::ErrorKind::PermissionDenied =>
+        {
+            Report::error("42501", text)
+        }
+        StorageError::DiskFull { .. } => Report::error("53100", text),
+        StorageError::InUse { .. } => Report::error("55006", text)
+            .with_hint("Only one process can have a data directory open."),
+        StorageError::NewerFormat { .. } => Report::error("0A000", text)
+            .with_hint("Open it with the release that wrote it, or a later one."),
+        StorageError::UnfitStore { .. } => Report::error("0A000", text),
+        StorageError::NotADatabase { .. } | StorageError::BadLocation { .. } => {
+            Report::error("58P01", text)
+        }
+        StorageError::Corrupt { .. } => Report::error("XX001", text),
+        StorageError::Fenced { .. } => Report::error("25006", text),
+        _ => Report::error("58030", text),
+    }
 }
 
 fn connector(error: &ConnectorError) -> Report {
-    let sqlstate = match error {
-        ConnectorError::UnknownConnector { .. } | ConnectorError::UnknownFormat { .. } => "42704",
-        ConnectorError::UnknownOption { .. }
-        | ConnectorError::MissingOption { .. }
-        | ConnectorError::RepeatedOption { .. }
-        | ConnectorError::Arguments { .. } => "42601",
-        ConnectorError::OptionValue { .. } | ConnectorError::Pattern { .. } => "22023",
-        ConnectorError::SchemaMismatch { .. } => "42804",
-        _ => match error.kind() {
-            ConnectorKind::User => "22023",
-            ConnectorKind::NotFound => "58P01",
-            ConnectorKind::Denied => "42501",
-            ConnectorKind::Unsupported => "0A000",
-            ConnectorKind::External => "58030",
-            ConnectorKind::Corrupt => "22000",
-        },
+    let sqlstate = match error.kind() {
+        ConnectorKind::User => "22023",
+        ConnectorKind::NotFound => "58P01",
+        ConnectorKind::Denied => "42501",
+        ConnectorKind::Unsupported => "0A000",
+        ConnectorKind::Corrupt => "22000",
+        ConnectorKind::External => "58030",
     };
-    let report = Report::error(sqlstate, error.to_string());
-    match error.hint() {
-        Some(hint) => report.with_hint(hint),
-        None => report,
-    }
+    Report { hint: error.hint(), ..Report::error(sqlstate, error.to_string()) }
 }
 
 #[cfg(test)]

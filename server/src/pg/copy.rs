@@ -66,6 +66,8 @@ pub(crate) async fn from_client(
     let count = copy.schema.fields().len();
     let (format, formats) = response(copy.options.format, count)?;
     let columns_count = i16::try_from(count).map_err(|_too_many| too_many_columns(count))?;
+    // Whatever can be refused is refused before the client is asked for data.
+    let mut columns = Columns::new(copy.table(), &copy.schema, BATCH_ROWS)?;
     client.wire.put(&CopyInResponse::new(format, columns_count, formats));
     client.wire.flush().await.map_err(Failure::socket)?;
 
@@ -74,7 +76,6 @@ pub(crate) async fn from_client(
         CopyFormat::Csv => Box::new(csv::Decoder::new(&copy.options)),
         CopyFormat::Binary => Box::new(binary::Decoder::new()),
     };
-    let mut columns = Columns::new(copy.table(), &copy.schema, BATCH_ROWS)?;
     loop {
         let request = tokio::select! {
             biased;

@@ -223,9 +223,12 @@ fn plan(message: &str) -> Report {
         .or_else(|| between(&message, "table function '", "' not found"))
     {
         let report = Report::error("42883", format!("function {name} does not exist"));
+        // DataFusion names the nearest of all, however far it is.
         return match between(&message, "Did you mean '", "'") {
-            Some(other) => report.with_hint(format!("Perhaps you meant {other}.")),
-            None => report,
+            Some(other) if distance(name, other) * 3 <= name.chars().count() => {
+                report.with_hint(format!("Perhaps you meant {other}."))
+            }
+            _ => report,
         };
     }
     let sqlstate = match message.as_str() {
