@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
@@ -53,9 +54,14 @@ fn all(scripts: Vec<PathBuf>, play: impl Fn(&Path) -> Result<(), String> + Sync)
             scope.spawn(|| {
                 loop {
                     let Some(path) = queue.lock().unwrap().pop_front() else { break };
-                    if let Err(finding) = play(&path) {
-                        findings.lock().unwrap().push(finding);
-                    }
+                    // A panic of the engine is a finding of this script, not the end of the others.
+                    let played = catch_unwind(AssertUnwindSafe(|| play(&path)));
+                    let finding = match played {
+                        Ok(Ok(())) => continue,
+                        Ok(Err(finding)) => finding,
+                        Err(_) => format!("{}: panicked, see above", name(&path)),
+                    };
+                    findings.lock().unwrap().push(finding);
                 }
             });
         }
