@@ -27,9 +27,10 @@ pub mod view;
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, UInt32Array};
-use arrow::compute::take_arrays;
+use arrow::array::{Array, ArrayRef, UInt32Array, make_comparator};
+use arrow::compute::{SortOptions, take_arrays};
 use arrow::datatypes::SchemaRef;
+use hashbrown::HashTable;
 use levada_storage::delta::{Delta, DeltaBatch, Weights};
 
 use crate::arrangement::chain::{Rows, Walk};
@@ -42,8 +43,11 @@ use crate::arrangement::view::LogView;
 use crate::error::{Error, Result};
 use crate::operator::StateRun;
 
-/// Rows of a key that are searched for the one to retract before an index by the whole row is made.
-const SEARCH_ROUNDS: usize = 8;
+/// Other rows of a key that are passed in search of one to retract before an index by the whole row is
+/// made.
+const SEARCH_ROWS: usize = 8;
+/// Rows of a chain that are compared together.
+const ROUND_ROWS: usize = 256;
 
 /// Which state of the running tick a probe sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -189,23 +193,17 @@ impl Arrangement {
     /// # Errors
     /// When the log is full or a type cannot be hashed.
     pub fn insert(&mut self, batch: &DeltaBatch) -> Result<()> {
-        let columns = match &batch.weights {
-            Weights::One => batch.columns.columns().to_vec(),
-            Weights::MinusOne => return Ok(()),
-            Weights::Each(weights) => {
-                if weights.iter().all(|w| *w == 1) {
-                    batch.columns.columns().to_vec()
-                } else {
-                    let rows = repeated(weights, |w| w)?;
-                    if rows.is_empty() {
-                        return Ok(());
-                    }
-                    take_arrays(batch.columns.columns(), &UInt32Array::from(rows), None)?
-                }
+        let columns = batch.columns.columns();
+        match &batch.weights {
+            Weights::MinusOne => Ok(()),
+            Weights::Each(weights) if weights.iter().any(|w| *w != 1) => {
+                let rows = repeated(weights)?;
+                let count = rows.len();
+                let columns = take_arrays(columns, &UInt32Array::from(rows), None)?;
+                self.insert_columns(&columns, count)
             }
-        };
-        let rows = columns.first().map_or_else(|| batch.len(), |c| c.len());
-        self.insert_columns(&columns, rows)
+            Weights::One | Weights::Each(_) => self.insert_columns(columns, batch.len()),
+        }
     }
 
     fn insert_columns(&mut self, columns: &[ArrayRef], rows: usize) -> Result<()> {
@@ -228,83 +226,93 @@ impl Arrangement {
     ///
     /// # Errors
     /// When rows cannot be compared.
-    pub fn retract(&mut self, batch: &DeltaBatch) -> Result<usize> {
-        let rows = match &batch.weights {
-            Weights::One => return Ok(0),
-            Weights::MinusOne => (0..to_u32(batch.len())?).collect(),
-            Weights::Each(weights) => repeated(weights, |w| w.saturating_neg())?,
-        };
-        if rows.is_empty() {
+    pub fn retract(&mut self, batch: &DeltaBatch) -> Result<u64> {
+        let mut wanted: Vec<Wanted> = Vec::new();
+        for row in 0..batch.len() {
+            let weight = batch.weights.get(row);
+            if weight < 0 {
+                wanted.push(Wanted { row: to_u32(row)?, times: weight.unsigned_abs() });
+            }
+        }
+        if wanted.is_empty() {
             return Ok(0);
         }
         let columns = batch.columns.columns();
+        let hashes = hash_columns(columns, batch.len(), self.width)?;
+        merge_equal(columns, &hashes, &mut wanted)?;
         let whole_row_key = self.keys.len() == self.schema().fields().len();
-        let mut pending = rows;
         if self.by_row.is_none()
             && let Some(mut index) = self.by_key.take()
         {
-            let keys = project(columns, &self.keys);
-            let hashes = hash_columns(&keys, batch.len(), self.width)?;
+            let hashes = hash_columns(&project(columns, &self.keys), batch.len(), self.width)?;
             // An index by the whole row would have the same chains.
-            let rounds = if whole_row_key { usize::MAX } else { SEARCH_ROUNDS };
-            let left = self.retract_by(&mut index, columns, &hashes, pending, rounds);
+            let patience = if whole_row_key { usize::MAX } else { SEARCH_ROWS };
+            let left = self.retract_by(&mut index, columns, &hashes, wanted, patience);
             self.by_key = Some(index);
-            pending = left?;
-            if pending.is_empty() || whole_row_key {
-                return Ok(pending.len());
+            wanted = left?;
+            if whole_row_key || wanted.is_empty() {
+                return Ok(wanted.iter().map(|w| w.times).sum());
             }
         }
         let mut index = match self.by_row.take() {
             Some(index) => index,
             None => self.index_by(None)?,
         };
-        let hashes = hash_columns(columns, batch.len(), self.width)?;
-        let left = self.retract_by(&mut index, columns, &hashes, pending, usize::MAX);
+        let left = self.retract_by(&mut index, columns, &hashes, wanted, usize::MAX);
         self.by_row = Some(index);
-        Ok(left?.len())
+        Ok(left?.iter().map(|w| w.times).sum())
     }
 
-    /// Walks the chains of `index`, a row of each per round; returns the rows that were not found in
-    /// `rounds` or at all.
+    /// Walks the chains of `index` for the rows `wanted`, some rows of each chain per round; returns what
+    /// was not found at all or among `patience` other rows.
     fn retract_by(
         &mut self,
         index: &mut TagIndex,
         columns: &[ArrayRef],
         hashes: &[u64],
-        mut pending: Vec<u32>,
-        rounds: usize,
-    ) -> Result<Vec<u32>> {
-        let start = |probe: &u32| Walk::start(index, hashes[*probe as usize]);
-        let mut walks: Vec<Walk> = pending.iter().map(start).collect();
+        wanted: Vec<Wanted>,
+        patience: usize,
+    ) -> Result<Vec<Wanted>> {
+        let start = |w: Wanted| (w, Walk::start(index, hashes[w.row as usize]), 0);
+        let mut searches: Vec<(Wanted, Walk, usize)> = wanted.into_iter().map(start).collect();
         let mut missing = Vec::new();
-        for round in 0.. {
-            let (mut probes, mut rows, mut found) = (Vec::new(), Vec::new(), Vec::new());
-            for (probe, mut walk) in pending.drain(..).zip(walks.drain(..)) {
-                match walk.skip(index, &self.rows, Side::After) {
-                    Some(row) if round < rounds => {
-                        probes.push(probe);
-                        rows.push(row);
-                        found.push(walk);
-                    }
-                    _ => missing.push(probe),
+        while !searches.is_empty() {
+            let (mut probes, mut rows) = (Vec::new(), Vec::new());
+            let mut counts = Vec::with_capacity(searches.len());
+            for (wanted, walk, _) in &mut searches {
+                let first = rows.len();
+                let most = usize::try_from(wanted.times).unwrap_or(usize::MAX).min(ROUND_ROWS);
+                while rows.len() - first < most
+                    && let Some(row) = walk.skip(index, &self.rows, Side::After)
+                {
+                    probes.push(wanted.row);
+                    rows.push(row);
+                    walk.step(index);
                 }
-            }
-            if rows.is_empty() {
-                break;
+                counts.push(rows.len() - first);
             }
             self.touched += rows.len() as u64;
-            let keep = self.equal_rows(columns, &probes, &rows)?;
-            for (i, mut walk) in found.into_iter().enumerate() {
-                // An equal row of the same batch may have taken this one in this round.
-                if keep[i] && self.rows.log.is_live(rows[i]) {
-                    self.runs.died(rows[i]);
-                    self.rows.kill(rows[i]);
-                } else {
-                    walk.step(index);
-                    pending.push(probes[i]);
-                    walks.push(walk);
+            let equal = self.equal_rows(columns, &probes, &rows)?;
+            let mut candidates = rows.into_iter().zip(equal);
+            let mut counts = counts.into_iter();
+            searches.retain_mut(|(wanted, _, others)| {
+                let count = counts.next().unwrap_or(0);
+                for (row, equal) in candidates.by_ref().take(count) {
+                    if equal && wanted.times > 0 {
+                        self.runs.died(row);
+                        self.rows.kill(row);
+                        wanted.times -= 1;
+                    } else {
+                        *others += 1;
+                    }
                 }
-            }
+                let found = wanted.times == 0;
+                let ended = count == 0 || *others > patience;
+                if ended && !found {
+                    missing.push(*wanted);
+                }
+                !found && !ended
+            });
         }
         Ok(missing)
     }
@@ -488,11 +496,41 @@ pub(crate) fn retain<T: Copy>(values: &mut Vec<T>, keep: &[bool]) {
     values.retain(|_| flags.next().copied().unwrap_or(false));
 }
 
-/// Each row as often as `times(weight)` says, if that is positive.
-fn repeated(weights: &[i64], times: impl Fn(i64) -> i64) -> Result<Vec<u32>> {
+/// A row of a batch that is to be retracted some times.
+#[derive(Clone, Copy, Debug)]
+struct Wanted {
+    row: u32,
+    times: u64,
+}
+
+/// Merges the rows of equal bits.
+fn merge_equal(columns: &[ArrayRef], hashes: &[u64], wanted: &mut Vec<Wanted>) -> Result<()> {
+    if wanted.len() < 2 {
+        return Ok(());
+    }
+    let orders = columns.iter().map(|c| make_comparator(c, c, SortOptions::default()));
+    let orders = orders.collect::<std::result::Result<Vec<_>, _>>()?;
+    let equal = |a: u32, b: u32| orders.iter().all(|o| o(a as usize, b as usize).is_eq());
+    let hash = |row: u32| hashes[row as usize];
+    let mut merged: Vec<Wanted> = Vec::with_capacity(wanted.len());
+    let mut places: HashTable<(u32, usize)> = HashTable::with_capacity(wanted.len());
+    for w in wanted.drain(..) {
+        let same = |(row, _): &(u32, usize)| hash(*row) == hash(w.row) && equal(*row, w.row);
+        let place = places.entry(hash(w.row), same, |(row, _)| hash(*row)).or_insert_with(|| {
+            merged.push(Wanted { times: 0, ..w });
+            (w.row, merged.len() - 1)
+        });
+        merged[place.get().1].times += w.times;
+    }
+    *wanted = merged;
+    Ok(())
+}
+
+/// Each row as often as its weight says, if that is positive.
+fn repeated(weights: &[i64]) -> Result<Vec<u32>> {
     let mut rows = Vec::with_capacity(weights.len());
     for (row, weight) in weights.iter().enumerate() {
-        if let Ok(n) = usize::try_from(times(*weight)) {
+        if let Ok(n) = usize::try_from(*weight) {
             if n > u32::MAX as usize {
                 return Err(Error::Internal(format!("a row of weight {weight}")));
             }
@@ -500,4 +538,180 @@ fn repeated(weights: &[i64], times: impl Fn(i64) -> i64) -> Result<Vec<u32>> {
         }
     }
     Ok(rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, StringViewArray};
+    use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
+    use levada_storage::delta::{Delta, DeltaBatch};
+
+    use super::{Arrangement, Side};
+    use crate::arrangement::hash::HashWidth;
+    use crate::arrangement::view::LogView;
+
+    fn schema() -> SchemaRef {
+        let k = Field::new("k", DataType::Int64, true);
+        Arc::new(Schema::new(vec![k, Field::new("v", DataType::Utf8View, true)]))
+    }
+
+    fn rows(rows: impl IntoIterator<Item = (i64, i64)>) -> RecordBatch {
+        let (k, v): (Vec<i64>, Vec<String>) =
+            rows.into_iter().map(|(k, v)| (k, format!("the value number {v}"))).unzip();
+        let columns: Vec<ArrayRef> =
+            vec![Arc::new(Int64Array::from(k)), Arc::new(StringViewArray::from(v))];
+        RecordBatch::try_new(schema(), columns).expect("two columns")
+    }
+
+    fn insert(arrangement: &mut Arrangement, batch: RecordBatch) {
+        arrangement.apply(&Delta::of([DeltaBatch::inserts(batch)])).expect("inserted");
+    }
+
+    fn retract(arrangement: &mut Arrangement, batch: RecordBatch) {
+        arrangement.apply(&Delta::of([DeltaBatch::retractions(batch)])).expect("retracted");
+    }
+
+    fn matches(arrangement: &mut Arrangement, key: i64, side: Side) -> usize {
+        let key: ArrayRef = Arc::new(Int64Array::from(vec![key]));
+        arrangement.probe(&[key], 1, false, side).expect("probed").row.len()
+    }
+
+    fn keys_of(view: &LogView) -> Vec<i64> {
+        let mut keys = Vec::new();
+        for batch in view.batches() {
+            let batch = batch.expect("a batch");
+            keys.extend(batch.column(0).as_primitive::<Int64Type>().values().iter().copied());
+        }
+        keys.sort_unstable();
+        keys
+    }
+
+    #[test]
+    fn before_is_the_state_at_the_start_of_the_tick() {
+        let mut a = Arrangement::new(schema(), vec![0]);
+        insert(&mut a, rows([(1, 1), (1, 2), (2, 3)]));
+        a.begin_tick();
+        insert(&mut a, rows([(1, 4), (3, 5)]));
+        retract(&mut a, rows([(1, 1), (2, 3), (1, 4)]));
+        for (key, before, after) in [(1, 2, 1), (2, 1, 0), (3, 0, 1), (4, 0, 0)] {
+            assert_eq!(matches(&mut a, key, Side::Before), before, "{key} before");
+            assert_eq!(matches(&mut a, key, Side::After), after, "{key} after");
+        }
+        assert_eq!(a.died().count(), 2, "rows of the start that died");
+        a.begin_tick();
+        assert_eq!(matches(&mut a, 1, Side::Before), 1, "the next tick starts where this one ended");
+    }
+
+    #[test]
+    fn a_view_never_changes() {
+        let mut a = Arrangement::new(schema(), vec![0]);
+        insert(&mut a, rows((0..20_000).map(|i| (i, i))));
+        let view = a.view();
+        retract(&mut a, rows((0..15_000).map(|i| (i, i))));
+        insert(&mut a, rows([(99_999, 1)]));
+        let between = a.view();
+        a.compact_if_worn().expect("compacted").expect("most rows are dead");
+        assert_eq!(keys_of(&view), (0..20_000).collect::<Vec<_>>(), "as it was");
+        let now: Vec<i64> = (15_000..20_000).chain([99_999]).collect();
+        assert_eq!(keys_of(&between), now, "before the compaction");
+        assert_eq!(keys_of(&a.view()), now, "after it");
+        assert_eq!(between.rows(), now.len(), "counted");
+        assert_eq!(matches(&mut a, 16_000, Side::After), 1, "still indexed");
+        assert_eq!(matches(&mut a, 1, Side::After), 0, "gone");
+    }
+
+    #[test]
+    fn single_rows_do_not_make_single_pieces() {
+        let mut a = Arrangement::new(schema(), vec![0]);
+        (0..5000).for_each(|i| insert(&mut a, rows([(i, i)])));
+        let pieces: usize = a.log().chunks().iter().map(|c| c.pieces.len()).sum();
+        assert!(pieces <= 40, "{pieces} pieces of 5000 rows");
+        assert_eq!(keys_of(&a.view()), (0..5000).collect::<Vec<_>>(), "all there");
+        let bytes = a.log().bytes();
+        assert!(bytes < 5000 * 100, "{bytes} bytes of 5000 rows of 40");
+    }
+
+    #[test]
+    fn retraction_does_not_walk_a_big_key() {
+        let mut a = Arrangement::new(schema(), vec![0]);
+        insert(&mut a, rows((0..50_000).map(|i| (7, i))));
+        retract(&mut a, rows([(7, 1)]));
+        let before = a.touched();
+        retract(&mut a, rows((100..1100).map(|i| (7, i))));
+        assert!(a.touched() - before < 3000, "{} rows for 1000", a.touched() - before);
+        assert_eq!(matches(&mut a, 7, Side::After), 48_999, "the others");
+    }
+
+    #[test]
+    fn a_key_that_changes_for_ever_stays_cheap() {
+        let mut a = Arrangement::new(schema(), vec![0]);
+        insert(&mut a, rows((0..10_000).map(|i| (i, i))));
+        insert(&mut a, rows([(-1, 0)]));
+        for i in 0..5000 {
+            a.begin_tick();
+            insert(&mut a, rows([(-1, i + 1)]));
+            retract(&mut a, rows([(-1, i)]));
+        }
+        let index = a.by_key.as_ref().expect("an index by key");
+        let key: ArrayRef = Arc::new(Int64Array::from(vec![-1]));
+        let hash = super::hash_columns(&[key], 1, HashWidth::Full).expect("hashed")[0];
+        let mut link = index.head(hash);
+        let mut length = 0;
+        while link.entry().is_some() {
+            length += 1;
+            link = index.next(link);
+        }
+        assert!(length < 10, "a chain of {length} rows for one live row");
+    }
+
+    #[test]
+    fn equal_rows_are_retracted_one_by_one() {
+        for width in [HashWidth::Full, HashWidth::Bits(0)] {
+            let mut a = Arrangement::with_hash_width(schema(), vec![0], width);
+            let weighted = DeltaBatch::weighted(rows([(1, 1), (2, 2)]), vec![3, 1]);
+            a.apply(&Delta::of([weighted])).expect("inserted");
+            assert_eq!((a.rows(), matches(&mut a, 1, Side::After)), (4, 3), "unit rows");
+            let minus_two = DeltaBatch::weighted(rows([(1, 1)]), vec![-2]);
+            a.apply(&Delta::of([minus_two.clone()])).expect("retracted");
+            assert_eq!(matches(&mut a, 1, Side::After), 1, "one is left");
+            assert!(a.apply(&Delta::of([minus_two])).is_err(), "two are not there");
+        }
+    }
+
+    #[test]
+    fn many_equal_rows_are_retracted_together() {
+        let mut a = Arrangement::new(schema(), vec![0]);
+        insert(&mut a, rows((0..30_000).map(|i| (i % 3, i % 3))));
+        let before = a.touched();
+        retract(&mut a, rows((0..27_000).map(|i| (i % 3, i % 3))));
+        assert_eq!(a.rows(), 3000, "the others");
+        assert!(a.touched() - before < 60_000, "{} rows for 27000", a.touched() - before);
+    }
+
+    #[test]
+    fn runs_restore_the_rows() {
+        let mut a = Arrangement::new(schema(), vec![0]);
+        let mut runs = Vec::new();
+        insert(&mut a, rows((0..3000).map(|i| (i % 50, i))));
+        runs.extend(a.freeze(0, false).expect("a run"));
+        insert(&mut a, rows((3000..3500).map(|i| (i % 50, i))));
+        retract(&mut a, rows((0..1000).map(|i| (i % 50, i))));
+        let fresh = a.freeze(0, false).expect("a run");
+        assert_eq!(fresh[0].rows.num_rows(), 1500, "only what changed");
+        let hashes = fresh[0].rows.column(0).as_primitive::<arrow::datatypes::UInt64Type>();
+        assert!(hashes.values().is_sorted(), "ordered by hash");
+        runs.extend(fresh);
+        let mut b = Arrangement::new(schema(), vec![0]);
+        b.restore(&runs).expect("restored");
+        assert_eq!(keys_of(&b.view()), keys_of(&a.view()), "the same rows");
+        assert!(b.freeze(0, false).expect("nothing").is_empty(), "all of it is in runs");
+        retract(&mut a, rows((1000..3400).map(|i| (i % 50, i))));
+        a.compact_if_worn().expect("compacted").expect("worn");
+        let image = a.freeze(0, false).expect("a run");
+        assert!(image[0].replaces && image[0].rows.num_rows() == 100, "an image after compaction");
+        b.restore(&image).expect("restored");
+        assert_eq!(keys_of(&b.view()), keys_of(&a.view()), "replaced");
+    }
 }

@@ -15,10 +15,9 @@ use crate::aggregate::aggregate_functions;
 use crate::error::Result;
 
 /// Rules of the delta optimizer, by DataFusion's names, in DataFusion's order.
-const DELTA_RULES: [&str; 16] = [
+const DELTA_RULES: [&str; 15] = [
     "rewrite_set_comparison",
     "simplify_expressions",
-    "eliminate_join",
     "decorrelate_predicate_subquery",
     "scalar_subquery_to_join",
     "decorrelate_lateral_join",

@@ -104,9 +104,18 @@ pub enum Error {
     /// Names and dependencies.
     #[error(transparent)]
     Catalog(#[from] levada_catalog::Error),
+    /// Connectors, their options and formats.
+    #[error(transparent)]
+    Connector(Box<levada_connectors::Error>),
     /// Name resolution, types or planning within DataFusion.
     #[error("{}", datafusion_message(.0))]
     DataFusion(Box<DataFusionError>),
+}
+
+impl From<levada_connectors::Error> for Error {
+    fn from(error: levada_connectors::Error) -> Self {
+        Self::Connector(Box::new(error))
+    }
 }
 
 impl From<DataFusionError> for Error {
@@ -152,6 +161,7 @@ impl Error {
             Self::TypeMismatch { .. } => "42804",
             Self::At { source, .. } => source.sqlstate(),
             Self::Catalog(error) => catalog_sqlstate(error),
+            Self::Connector(error) => connector_sqlstate(error),
             Self::DataFusion(error) => datafusion_sqlstate(error),
         }
     }
@@ -169,7 +179,7 @@ impl Error {
             | Self::InvalidDefinition { position, .. }
             | Self::TypeMismatch { position, .. }
             | Self::At { position, .. } => *position,
-            Self::TooLong { .. } | Self::Catalog(_) | Self::DataFusion(_) => 0,
+            Self::TooLong { .. } | Self::Catalog(_) | Self::Connector(_) | Self::DataFusion(_) => 0,
         };
         (position > 0).then_some(position)
     }
@@ -193,6 +203,7 @@ impl Error {
             Self::TooDeep { .. } => {
                 Some("Name inner parts in WITH, or split the statement.".to_owned())
             }
+            Self::Connector(error) => error.hint(),
             Self::DataFusion(error) => datafusion_hint(error),
             Self::TooLong { .. }
             | Self::DuplicateColumn { .. }
@@ -232,6 +243,22 @@ fn catalog_sqlstate(error: &levada_catalog::Error) -> &'static str {
         Catalog::System(_) => "42501",
         Catalog::Corrupt(_) => "XX001",
         _ => "XX000",
+    }
+}
+
+fn connector_sqlstate(error: &levada_connectors::Error) -> &'static str {
+    use levada_connectors::error::{Error as Connector, Kind};
+    match error {
+        Connector::UnknownConnector { .. } | Connector::UnknownFormat { .. } => "42704",
+        Connector::UnknownOption { .. } | Connector::RepeatedOption { .. } => "42601",
+        _ => match error.kind() {
+            Kind::User => "22023",
+            Kind::NotFound => "58P01",
+            Kind::Denied => "42501",
+            Kind::Unsupported => "0A000",
+            Kind::External => "58030",
+            Kind::Corrupt => "22000",
+        },
     }
 }
 
@@ -300,5 +327,36 @@ fn lower_first(text: &str) -> String {
     match chars.next() {
         Some(first) if !second_is_upper => first.to_lowercase().chain(chars).collect(),
         _ => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Error;
+
+    #[test]
+    fn errors_stay_small() {
+        assert!(size_of::<Error>() <= 72, "{} bytes", size_of::<Error>());
+    }
+
+    #[test]
+    fn a_place_is_kept_and_not_overruled() {
+        let catalog = levada_catalog::Error::SchemaNotFound("app".to_owned());
+        let error = Error::from(catalog).at(7).at(9);
+        assert_eq!(error.position(), Some(7));
+        assert_eq!(error.sqlstate(), "3F000");
+        assert_eq!(error.to_string(), "schema \"app\" does not exist");
+    }
+
+    #[test]
+    fn connectors_errors_keep_their_hint() {
+        let error = levada_connectors::Error::UnknownOption {
+            name: "hedaer".to_owned(),
+            nearest: Some("header"),
+            owner: "csv",
+        };
+        let error = Error::from(error);
+        assert_eq!(error.sqlstate(), "42601");
+        assert_eq!(error.hint().as_deref(), Some("Perhaps you meant \"header\"."));
     }
 }

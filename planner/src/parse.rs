@@ -31,6 +31,7 @@ mod copy;
 mod create;
 mod explain;
 mod failure;
+mod fixed;
 mod option;
 mod pipeline;
 mod prepared;

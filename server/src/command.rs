@@ -16,7 +16,8 @@ mod table;
 #[derive(Debug, Parser)]
 #[command(name = "levada", version, about)]
 pub struct Cli {
-    /// What to log to standard error: error, warn, info, debug, trace, or a filter like levada_engine=debug.
+    /// What to log to standard error: error, warn, info, debug, trace, or a filter like
+    /// levada_engine=debug.
     #[arg(long, global = true, value_name = "FILTER")]
     log: Option<String>,
     #[command(subcommand)]

@@ -1,18 +1,16 @@
 //! HTTP: whether the process lives (`/healthz`) and whether it serves (`/readyz`).
-//!
-//! Two fixed answers to `GET`, one request per connection: no body is read, no header looked at.
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::{TcpListener, TcpStream};
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::routing::get;
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-
-/// Bytes of a request line that are read at most.
-const REQUEST_BYTES_MAX: u64 = 8 * 1024;
 
 /// A bound listener.
 #[derive(Debug)]
@@ -58,32 +56,18 @@ impl Listener {
     /// # Errors
     /// When the listener fails.
     pub async fn serve(self, readiness: Readiness, stop: CancellationToken) -> io::Result<()> {
-        loop {
-            let (stream, _) = tokio::select! {
-                accepted = self.listener.accept() => accepted?,
-                () = stop.cancelled() => return Ok(()),
-            };
-            // A peer that breaks off has no claim to an answer.
-            answer(stream, &readiness).await.ok();
-        }
+        let router = Router::new()
+            .route("/healthz", get(|| async { "ok\n" }))
+            .route("/readyz", get(ready))
+            .with_state(readiness);
+        axum::serve(self.listener, router).with_graceful_shutdown(stop.cancelled_owned()).await
     }
 }
 
-async fn answer(stream: TcpStream, readiness: &Readiness) -> io::Result<()> {
-    let mut stream = BufReader::new(stream);
-    let mut line = String::new();
-    (&mut stream).take(REQUEST_BYTES_MAX).read_line(&mut line).await?;
-    let path = line.strip_prefix("GET ").and_then(|rest| rest.split(' ').next());
-    let (status, body) = match path {
-        Some("/healthz") => ("200 OK", "ok\n"),
-        Some("/readyz") if readiness.get() => ("200 OK", "ready\n"),
-        Some("/readyz") => ("503 Service Unavailable", "opening the database\n"),
-        Some(_) => ("404 Not Found", "not found\n"),
-        None => ("405 Method Not Allowed", "only GET is served\n"),
-    };
-    let head = format!(
-        "HTTP/1.1 {status}\r\nContent-Type: text/plain\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
-        body.len()
-    );
-    stream.get_mut().write_all(head.as_bytes()).await
+async fn ready(State(readiness): State<Readiness>) -> (StatusCode, &'static str) {
+    if readiness.get() {
+        (StatusCode::OK, "ready\n")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "opening the database\n")
+    }
 }

@@ -7,7 +7,8 @@
 //! http       health                     shutdown    signals
 //! telemetry  the log
 //! ```
-//! Every entrance calls a [`Session`](levada_engine::client::Session) of the engine; nothing here reads SQL.
+//! Every entrance calls a [`Session`](levada_engine::client::Session) of the engine; nothing here
+//! reads SQL.
 
 #![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests own their files and clocks"))]
 

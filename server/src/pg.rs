@@ -1,8 +1,8 @@
 //! The PostgreSQL wire protocol, versions 3.0 and 3.2.
 //!
-//! One task per connection owns its socket, its [`Session`](levada_engine::client::Session), its prepared
-//! statements and portals. It reads a request, answers it, reads the next; while a statement runs nothing
-//! else is read but COPY data.
+//! One task per connection owns its socket, its [`Session`](levada_engine::client::Session), its
+//! prepared statements and portals. It reads a request, answers it, reads the next; while a
+//! statement runs nothing else is read but COPY data.
 //!
 //! ```text
 //! accept   the listener, the number of connections, the end of the server
@@ -14,8 +14,8 @@
 //! types    Arrow to PostgreSQL       encode   values out             decode values in
 //! cancel   who runs what             tag      words of CommandComplete
 //! ```
-//! pgwire gives the messages that are sent and the startup packets; its socket loop is not used because it
-//! collects results, cancels only planning and has no limits of its own before login.
+//! pgwire gives the messages that are sent and the startup packets; its socket loop is not used
+//! because it collects results, cancels only planning and has no limits of its own before login.
 
 pub mod accept;
 pub(crate) mod cancel;

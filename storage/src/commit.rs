@@ -102,8 +102,8 @@ impl Settle {
     }
 
     /// The step that answers `event`.
-    pub(crate) fn step(&mut self, event: Event) -> Step {
-        let step = self.decide(&event);
+    pub(crate) fn step(&mut self, event: &Event) -> Step {
+        let step = self.decide(event);
         if !matches!(step, Step::Wait(_)) {
             self.current = step;
         }
@@ -198,7 +198,7 @@ pub(crate) async fn drive(context: &Context, settle: &mut Settle, slot: &Bytes) 
             }
             Step::Done(verdict) => return Ok(verdict),
         };
-        step = settle.step(event);
+        step = settle.step(&event);
     }
 }
 
@@ -241,7 +241,7 @@ mod tests {
     /// The steps that answer `events`.
     fn run(patience: Option<u32>, events: &[Event]) -> Vec<Step> {
         let mut settle = settle(patience);
-        events.iter().map(|event| settle.step(event.clone())).collect()
+        events.iter().map(|event| settle.step(event)).collect()
     }
 
     #[test]
@@ -287,8 +287,8 @@ mod tests {
             run(Some(1), &[Event::Put(Put::Exists), Event::Failed, Event::Waited, Event::Failed]);
         assert_eq!(steps[2..], [Step::Read, Step::Done(Verdict::Doubtful)]);
         let mut patient = settle(None);
-        patient.step(Event::Put(Put::Exists));
-        let waits: Vec<_> = (0..20).map(|_| patient.step(Event::Failed)).collect();
+        patient.step(&Event::Put(Put::Exists));
+        let waits: Vec<_> = (0..20).map(|_| patient.step(&Event::Failed)).collect();
         assert_eq!(waits[19], Step::Wait(WAIT_MAX));
     }
 

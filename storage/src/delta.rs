@@ -42,7 +42,7 @@ pub struct DeltaBatch {
 pub struct ErrorRow {
     /// SQLSTATE, for example `22012`.
     pub sqlstate: String,
-    /// The primary message, PostgreSQL style; never holds a secret.
+    /// The primary message, `PostgreSQL` style; never holds a secret.
     pub message: String,
     /// Hash of the row that failed, so that its retraction finds it again.
     pub row_hash: u64,

@@ -36,7 +36,15 @@ pub(crate) enum Class {
 impl Class {
     /// The newest version that this release writes and reads.
     pub(crate) fn version(self) -> u16 {
-        1
+        match self {
+            Self::Format
+            | Self::Commit
+            | Self::Boundary
+            | Self::Hint
+            | Self::Manifest
+            | Self::Input
+            | Self::Run => 1,
+        }
     }
 }
 

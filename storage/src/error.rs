@@ -1,7 +1,7 @@
 //! The error of this crate: data, a kind and a retry class.
 //!
 //! Callers decide on [`Error::kind`] and [`Error::retry`] alone; texts are for people. Texts follow
-//! PostgreSQL's error style guide and never hold a row value or a secret.
+//! `PostgreSQL`'s error style guide and never hold a row value or a secret.
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -81,21 +81,17 @@ trait Word: Copy {
 }
 
 macro_rules! word_of_integers {
-    ($($t:ty),+) => {
+    ($($t:ty),+ => $word:expr) => {
         $(impl Word for $t {
             #[inline]
-            #[expect(clippy::allow_attributes, reason = "some widths need no cast")]
-            #[allow(
-                clippy::cast_lossless, clippy::cast_sign_loss, clippy::cast_possible_wrap, trivial_numeric_casts,
-                reason = "sign extension keeps the number and its bits are the word"
-            )]
             fn word(self) -> u64 {
-                self as i64 as u64
+                $word(self.into())
             }
         })+
     };
 }
-word_of_integers!(i8, i16, i32, i64, u8, u16, u32, u64);
+word_of_integers!(i8, i16, i32, i64 => i64::cast_unsigned);
+word_of_integers!(u8, u16, u32, u64 => std::convert::identity::<u64>);
 
 impl Word for f64 {
     #[inline]

@@ -104,7 +104,7 @@ impl TagIndex {
             self.tables[i].grow();
         }
         let table = &mut self.tables[i];
-        self.slots += table.slots.len() - before.min(table.slots.len());
+        self.slots = self.slots + table.slots.len() - before;
         let (position, found) = table.position(tag);
         let old = Link(if found { low(table.slots[position]) } else { ENTRY });
         let chained = if old.entry().is_some() { CHAINED } else { 0 };
@@ -242,8 +242,8 @@ impl Table {
     /// Begins to load the slot where a search for `tag` starts.
     #[inline]
     fn prefetch(&self, tag: u32) {
-        if let Some(slot) = self.slots.get(self.home(tag)) {
-            prefetch(slot);
+        if !self.slots.is_empty() {
+            prefetch(&self.slots[self.home(tag)]);
         }
     }
 }

@@ -5,33 +5,12 @@ use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::Token;
 
 use crate::error::{Error, Result};
-use crate::parse::create::fixed;
 use crate::parse::stream::{Stream, distinct};
-use crate::parse::{nearest, option, refuse};
+use crate::parse::{fixed, nearest, option, refuse};
 use crate::statement::{
     ColumnName, Connector, CreateSink, CreateSource, Format, FormatPosition, IfExists, Name,
     OnRecordError, Statement,
 };
-
-/// Clauses of a source whose value is what always holds in this release.
-const SOURCE_FIXED: [(&str, &[&str]); 5] = [
-    ("ENVELOPE", &["APPEND"]),
-    ("START AT", &["EARLIEST"]),
-    ("KEEP", &["NONE"]),
-    ("LATE", &["UPDATE"]),
-    ("SCHEMA EVOLUTION", &["LOCK"]),
-];
-
-/// Clauses of a sink whose value is what always holds in this release.
-const SINK_FIXED: [(&str, &[&str]); 7] = [
-    ("DELIVERY", &["EXACTLY ONCE"]),
-    ("SNAPSHOT", &["TRUE"]),
-    ("ON ERROR", &["PAUSE"]),
-    ("KEY", &[]),
-    ("ENVELOPE", &[]),
-    ("BATCH", &[]),
-    ("SPOOL LIMIT", &[]),
-];
 
 /// Reads `[IF NOT EXISTS] name [(columns)] FROM connector clauses`.
 pub(super) fn source(stream: &mut Stream<'_>, or_replace: bool) -> Result<Statement> {
@@ -47,15 +26,12 @@ pub(super) fn source(stream: &mut Stream<'_>, or_replace: bool) -> Result<Statem
     let mut format = None;
     let mut on_error = None;
     while !stream.at_end() {
-        let position = stream.position();
         if format.is_none() && stream.accept("FORMAT") {
             format = Some(read_format(stream)?);
         } else if on_error.is_none() && stream.accept("ON ERROR") {
             let values = [OnRecordError::Quarantine, OnRecordError::Skip, OnRecordError::Fail];
             on_error = Some(values[stream.expect_one(&["QUARANTINE", "SKIP", "FAIL"])?]);
-        } else if let Some(index) = stream.accept_one(&SOURCE_FIXED.map(|(clause, _)| clause)) {
-            fixed(stream, SOURCE_FIXED[index], position)?;
-        } else {
+        } else if !fixed::accept(stream, &fixed::SOURCE)? {
             return Err(stream.expected(&["FORMAT", "ON ERROR"]));
         }
     }
@@ -243,12 +219,9 @@ pub(super) fn sink_body(stream: &mut Stream<'_>, name: Name) -> Result<CreateSin
     };
     let mut format = None;
     while !stream.at_end() && !stream.at_sign(&Token::Comma) && !stream.at_sign(&Token::RParen) {
-        let position = stream.position();
         if format.is_none() && stream.accept("FORMAT") {
             format = Some(read_format(stream)?);
-        } else if let Some(index) = stream.accept_one(&SINK_FIXED.map(|(clause, _)| clause)) {
-            fixed(stream, SINK_FIXED[index], position)?;
-        } else {
+        } else if !fixed::accept(stream, &fixed::SINK)? {
             return Err(stream.expected(&["FORMAT"]));
         }
     }

@@ -4,7 +4,7 @@ use datafusion::sql::sqlparser::tokenizer::Token;
 
 use crate::error::Result;
 use crate::parse::stream::Stream;
-use crate::parse::{connector, pipeline, refuse, verb};
+use crate::parse::{connector, fixed, pipeline, refuse, verb};
 use crate::statement::{
     ColumnName, CreateMaterializedView, CreateSchema, CreateView, Incremental, Statement,
 };
@@ -137,9 +137,7 @@ fn materialized_view(stream: &mut Stream<'_>, or_replace: bool) -> Result<Statem
     let (key, incremental) = clauses(stream)?;
     let tail = emit_tail(stream);
     let query = stream.query_up_to(tail)?;
-    if tail < stream.last_index() {
-        emit(stream)?;
-    }
+    fixed::accept(stream, &[fixed::EMIT])?;
     with_data(stream)?;
     Ok(Statement::CreateMaterializedView(CreateMaterializedView {
         name,
@@ -151,37 +149,11 @@ fn materialized_view(stream: &mut Stream<'_>, or_replace: bool) -> Result<Statem
     }))
 }
 
-/// Clauses whose value is what always holds in this release; any other value is refused.
-const FIXED: [(&str, &[&str]); 8] = [
-    ("REFRESH", &["CONTINUOUS"]),
-    ("EMIT", &["ON CHANGE", "CHANGES"]),
-    ("LATE", &["UPDATE"]),
-    ("ON ERROR", &["FAIL"]),
-    ("STORED AS", &["PARQUET"]),
-    ("BACKFILL", &["NOW"]),
-    ("USING", &[]),
-    ("WITH", &[]),
-];
-
-/// Clauses that are not carried out.
-const REFUSED: [&str; 9] = [
-    "PARTITION BY",
-    "CLUSTER BY",
-    "FRESHNESS",
-    "KEEP STATE",
-    "KEEP HISTORY",
-    "MEMORY LIMIT",
-    "RESOURCE GROUP",
-    "FORWARD ONLY",
-    "NO WAIT",
-];
-
 /// Reads clauses up to and with `AS`: `KEY` and `INCREMENTAL`.
 fn clauses(stream: &mut Stream<'_>) -> Result<(Vec<ColumnName>, Incremental)> {
     let mut key = None;
     let mut incremental = None;
     loop {
-        let position = stream.position();
         if stream.accept("AS") {
             return Ok((key.unwrap_or_default(), incremental.unwrap_or_default()));
         }
@@ -190,28 +162,9 @@ fn clauses(stream: &mut Stream<'_>) -> Result<(Vec<ColumnName>, Incremental)> {
         } else if incremental.is_none() && stream.accept("INCREMENTAL") {
             let values = [Incremental::AllowRecompute, Incremental::Strict];
             incremental = Some(values[stream.expect_one(&["ALLOW RECOMPUTE", "STRICT"])?]);
-        } else if let Some(index) = stream.accept_one(&FIXED.map(|(clause, _)| clause)) {
-            fixed(stream, FIXED[index], position)?;
-        } else if let Some(index) = stream.accept_one(&REFUSED) {
-            return refuse(REFUSED[index], position);
-        } else {
+        } else if !fixed::accept(stream, &fixed::VIEW)? {
             return Err(stream.expected(&["AS", "KEY", "INCREMENTAL", "REFRESH", "EMIT"]));
         }
-    }
-}
-
-/// Reads the value of a clause that has one value in this release.
-pub(super) fn fixed(
-    stream: &mut Stream<'_>,
-    (clause, values): (&str, &[&str]),
-    position: usize,
-) -> Result<()> {
-    if stream.accept_one(values).is_some() {
-        return Ok(());
-    }
-    match stream.bare_word(stream.index()) {
-        Some(word) => refuse(format!("{clause} {}", word.to_ascii_uppercase()), position),
-        None => refuse(clause, position),
     }
 }
 
@@ -236,12 +189,6 @@ fn emit_tail(stream: &Stream<'_>) -> usize {
         }
     }
     tail
-}
-
-fn emit(stream: &mut Stream<'_>) -> Result<()> {
-    let position = stream.position();
-    stream.expect("EMIT")?;
-    fixed(stream, FIXED[1], position)
 }
 
 /// `WITH DATA` is what always holds.

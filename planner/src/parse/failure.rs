@@ -13,66 +13,12 @@ use crate::parse::text::position_at;
 use crate::parse::word::nearest;
 
 /// Words that start statements and clauses: what a misspelt one was probably meant to be.
-const COMMON: [&str; 58] = [
-    "SELECT",
-    "FROM",
-    "WHERE",
-    "GROUP",
-    "ORDER",
-    "BY",
-    "HAVING",
-    "LIMIT",
-    "OFFSET",
-    "JOIN",
-    "LEFT",
-    "RIGHT",
-    "INNER",
-    "OUTER",
-    "FULL",
-    "CROSS",
-    "USING",
-    "UNION",
-    "INTERSECT",
-    "EXCEPT",
-    "WITH",
-    "VALUES",
-    "INSERT",
-    "INTO",
-    "UPDATE",
-    "DELETE",
-    "TRUNCATE",
-    "CREATE",
-    "ALTER",
-    "DROP",
-    "TABLE",
-    "VIEW",
-    "MATERIALIZED",
-    "SOURCE",
-    "SINK",
-    "PIPELINE",
-    "SCHEMA",
-    "FORMAT",
-    "FILES",
-    "GENERATOR",
-    "PRIMARY",
-    "KEY",
-    "DEFAULT",
-    "RETURNING",
-    "DISTINCT",
-    "BETWEEN",
-    "LIKE",
-    "CASE",
-    "WHEN",
-    "THEN",
-    "ELSE",
-    "EXPLAIN",
-    "COPY",
-    "SHOW",
-    "BEGIN",
-    "COMMIT",
-    "ROLLBACK",
-    "CASCADE",
-];
+const COMMON: &str = "\
+    SELECT FROM WHERE GROUP ORDER BY HAVING LIMIT OFFSET JOIN LEFT RIGHT INNER OUTER FULL CROSS \
+    USING UNION INTERSECT EXCEPT WITH VALUES INSERT INTO UPDATE DELETE TRUNCATE CREATE ALTER \
+    DROP TABLE VIEW MATERIALIZED SOURCE SINK PIPELINE SCHEMA FORMAT FILES GENERATOR PRIMARY KEY \
+    DEFAULT RETURNING DISTINCT BETWEEN LIKE CASE WHEN THEN ELSE EXPLAIN COPY SHOW BEGIN COMMIT \
+    ROLLBACK CASCADE AND SET";
 
 /// The error of a text that falls into no tokens.
 pub(super) fn token(sql: &str, error: &TokenizerError) -> Error {
@@ -113,23 +59,38 @@ pub(super) fn statement(stream: &Stream<'_>, error: &ParserError) -> Error {
         ParserError::ParserError(message) | ParserError::TokenizerError(message) => message,
     };
     let (sentence, location) = split_location(message);
-    let found_end = sentence.ends_with("found: EOF");
+    let (wanted, found) = sentence.split_once(", found: ").unwrap_or((sentence, ""));
     let index = match location.and_then(|location| stream.token_at(location)) {
-        Some(index) => index,
-        None if found_end => stream.last_index(),
+        Some(index) => blamed(stream, index, found),
+        None if found == "EOF" => stream.last_index(),
         None => stream.index().saturating_sub(1),
     };
-    match sentence.strip_prefix("Expected: ").and_then(|rest| rest.split(", found").next()) {
-        Some("end of statement") => stray(stream, index),
+    match wanted.strip_prefix("Expected") {
+        Some(": end of statement") => stray(stream, index),
         Some(wanted) => documented(stream, index)
             .unwrap_or_else(|| unexpected_at(stream, index, hint(stream, index, wanted))),
         None => unexpected_at(stream, index, Some(format!("{}.", sentence.trim_end_matches('.')))),
     }
 }
 
+/// The token found, where the location is that of the one behind it.
+fn blamed(stream: &Stream<'_>, index: usize, found: &str) -> usize {
+    let is = |index: usize| stream.near(index).0.eq_ignore_ascii_case(found);
+    match index.checked_sub(1) {
+        Some(before) if !found.is_empty() && !is(index) && is(before) => before,
+        _ => index,
+    }
+}
+
 /// The error of a token behind the end of a statement.
 pub(super) fn stray(stream: &Stream<'_>, index: usize) -> Error {
     let index = misread_alias(stream, index).unwrap_or(index);
+    let half = ["ORDER", "GROUP"]
+        .iter()
+        .any(|word| stream.bare_word(index).is_some_and(|found| found.eq_ignore_ascii_case(word)));
+    if half {
+        return expected_at(stream, index + 1, &["BY"]);
+    }
     documented(stream, index)
         .unwrap_or_else(|| unexpected_at(stream, index, hint(stream, index, "")))
 }
@@ -148,9 +109,12 @@ pub(super) fn unexpected_at(stream: &Stream<'_>, index: usize, hint: Option<Stri
 /// `syntax error` at a token where one of some phrases was expected.
 pub(super) fn expected_at(stream: &Stream<'_>, index: usize, phrases: &[&str]) -> Error {
     let first_words = phrases.iter().filter_map(|phrase| phrase.split(' ').next());
-    let meant = stream.bare_word(index).and_then(|word| nearest(word, first_words));
+    let word = stream.bare_word(index);
+    let meant = word.and_then(|word| nearest(word, first_words));
     let hint = match (meant, phrases) {
-        (Some(word), _) => Some(perhaps(word)),
+        (Some(meant), _) => {
+            (!word.is_some_and(|word| word.eq_ignore_ascii_case(meant))).then(|| perhaps(meant))
+        }
         (None, []) => None,
         (None, [one]) => Some(format!("Expected {one}.")),
         (None, [others @ .., last]) => Some(format!("Expected {} or {last}.", others.join(", "))),
@@ -178,24 +142,18 @@ fn misread_alias(stream: &Stream<'_>, index: usize) -> Option<usize> {
     let before = index.checked_sub(1)?;
     let star = matches!(stream.token(before.checked_sub(1)?), Some(Token::Mul));
     let word = stream.bare_word(before)?;
-    (star && nearest(word, COMMON).is_some()).then_some(before)
+    (star && nearest(word, COMMON.split(' ')).is_some()).then_some(before)
 }
 
 /// The keyword that a word at or just before the error was meant to be.
 fn hint(stream: &Stream<'_>, index: usize, wanted: &str) -> Option<String> {
-    let wanted_words = || wanted.split([' ', ',', '/']).filter(|word| is_keyword(word));
-    if let Some(word) = stream.bare_word(index) {
-        let meant = nearest(word, wanted_words().chain(COMMON))?;
-        if !meant.eq_ignore_ascii_case(word) {
-            return Some(perhaps(meant));
-        }
-    }
-    let before = stream.bare_word(index.checked_sub(1)?)?;
-    if before.chars().count() < 4 {
-        return None;
-    }
-    let meant = nearest(before, COMMON)?;
-    (!meant.eq_ignore_ascii_case(before)).then(|| perhaps(meant))
+    let wanted: Vec<&str> =
+        wanted.split([' ', ',', '/', ':']).filter(|word| is_keyword(word)).collect();
+    (index.saturating_sub(2)..=index).rev().find_map(|index| {
+        let word = stream.unknown_word(index)?;
+        let meant = nearest(word, wanted.iter().copied().chain(COMMON.split(' ')))?;
+        (!meant.eq_ignore_ascii_case(word)).then(|| perhaps(meant))
+    })
 }
 
 fn is_keyword(word: &str) -> bool {

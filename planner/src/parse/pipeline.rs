@@ -2,25 +2,8 @@
 
 use crate::error::{Error, Result};
 use crate::parse::stream::Stream;
-use crate::parse::{connector, refuse};
+use crate::parse::{connector, fixed, refuse};
 use crate::statement::{ColumnName, CreatePipeline, Name, QueryStep, Statement, Step, Trigger};
-
-/// Clauses behind the steps that are not carried out.
-const REFUSED: [&str; 13] = [
-    "PARAMETERS",
-    "RETRY",
-    "TIMEOUT",
-    "CONCURRENCY",
-    "CATCH UP",
-    "FRESHNESS",
-    "MEMORY LIMIT",
-    "RESOURCE GROUP",
-    "OWNER",
-    "TAGS",
-    "ON FAILURE",
-    "FORWARD ONLY",
-    "WITHOUT DEPLOY",
-];
 
 /// Reads `[IF NOT EXISTS] name [VERSION 'label'] (steps) clauses`.
 pub(super) fn pipeline(stream: &mut Stream<'_>, or_replace: bool) -> Result<Statement> {
@@ -38,9 +21,7 @@ pub(super) fn pipeline(stream: &mut Stream<'_>, or_replace: bool) -> Result<Stat
         let position = stream.position();
         if trigger.is_none() && stream.accept("TRIGGER") {
             trigger = Some(read_trigger(stream, position)?);
-        } else if let Some(index) = stream.accept_one(&REFUSED) {
-            return refuse(REFUSED[index], position);
-        } else {
+        } else if !fixed::accept(stream, &fixed::PIPELINE)? {
             return Err(stream.expected(&["TRIGGER"]));
         }
     }

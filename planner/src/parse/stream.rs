@@ -6,6 +6,7 @@
 use std::ops::Range;
 
 use datafusion::sql::sqlparser::ast;
+use datafusion::sql::sqlparser::dialect::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, Word};
 
@@ -96,6 +97,16 @@ impl<'a> Stream<'a> {
         }
     }
 
+    /// The unquoted word at an index, if it is no keyword of SQL.
+    pub(super) fn unknown_word(&self, index: usize) -> Option<&str> {
+        match self.token(index)? {
+            Token::Word(Word { value, quote_style: None, keyword: Keyword::NoKeyword }) => {
+                Some(value)
+            }
+            _ => None,
+        }
+    }
+
     /// Whether the next tokens are a phrase.
     pub(super) fn at(&self, phrase: &str) -> bool {
         self.at_offset(0, phrase)
@@ -149,7 +160,7 @@ impl<'a> Stream<'a> {
 
     /// Reads a sign that must come next.
     pub(super) fn expect_sign(&mut self, sign: &Token) -> Result<()> {
-        if self.accept_sign(sign) { Ok(()) } else { Err(self.unexpected()) }
+        if self.accept_sign(sign) { Ok(()) } else { Err(failure::stray(self, self.index())) }
     }
 
     /// Passes over some tokens.

@@ -12,56 +12,11 @@ use crate::parse::{
 use crate::statement::{Maintain, Statement, WaitFor};
 
 /// First words of all statements, for hints.
-const VERBS: [&str; 48] = [
-    "SELECT",
-    "WITH",
-    "VALUES",
-    "TABLE",
-    "INSERT",
-    "UPDATE",
-    "DELETE",
-    "MERGE",
-    "TRUNCATE",
-    "CREATE",
-    "ALTER",
-    "DROP",
-    "COMMENT",
-    "EXPLAIN",
-    "CHECK",
-    "SHOW",
-    "DESCRIBE",
-    "REFRESH",
-    "WAIT",
-    "CHECKPOINT",
-    "COPY",
-    "BEGIN",
-    "START",
-    "COMMIT",
-    "END",
-    "ROLLBACK",
-    "ABORT",
-    "SAVEPOINT",
-    "RELEASE",
-    "SET",
-    "RESET",
-    "DISCARD",
-    "PREPARE",
-    "EXECUTE",
-    "DEALLOCATE",
-    "DECLARE",
-    "FETCH",
-    "MOVE",
-    "CLOSE",
-    "LISTEN",
-    "UNLISTEN",
-    "NOTIFY",
-    "GRANT",
-    "REVOKE",
-    "ANALYZE",
-    "VACUUM",
-    "LOCK",
-    "CALL",
-];
+const VERBS: &str = "\
+    SELECT WITH VALUES TABLE INSERT UPDATE DELETE MERGE TRUNCATE CREATE ALTER DROP COMMENT \
+    EXPLAIN CHECK SHOW DESCRIBE REFRESH WAIT CHECKPOINT COPY BEGIN START COMMIT END ROLLBACK \
+    ABORT SAVEPOINT RELEASE SET RESET DISCARD PREPARE EXECUTE DEALLOCATE DECLARE FETCH MOVE \
+    CLOSE LISTEN UNLISTEN NOTIFY GRANT REVOKE ANALYZE VACUUM LOCK CALL";
 
 /// Reads one statement.
 pub(super) fn statement(stream: &mut Stream<'_>) -> Result<Statement> {
@@ -74,8 +29,9 @@ pub(super) fn statement(stream: &mut Stream<'_>) -> Result<Statement> {
     };
     match verb.as_str() {
         "SELECT" | "WITH" | "VALUES" | "TABLE" => query(stream),
-        "INSERT" | "UPDATE" | "DELETE" | "MERGE" | "TRUNCATE" | "GRANT" | "REVOKE" | "LOCK"
-        | "CALL" => sql(stream),
+        "INSERT" => sql_behind(stream, "INTO"),
+        "DELETE" => sql_behind(stream, "FROM"),
+        "UPDATE" | "MERGE" | "TRUNCATE" | "GRANT" | "REVOKE" | "LOCK" | "CALL" => sql(stream),
         "VACUUM" | "ANALYZE" => maintain(stream),
         "CREATE" => create::create(stream),
         "ALTER" => alter::alter(stream),
@@ -113,7 +69,8 @@ pub(super) fn statement(stream: &mut Stream<'_>) -> Result<Statement> {
 }
 
 fn unknown(stream: &Stream<'_>) -> Error {
-    match stream.expected(&VERBS) {
+    let verbs: Vec<&str> = VERBS.split(' ').collect();
+    match stream.expected(&verbs) {
         Error::Syntax { message, position, hint } => {
             let hint = hint.filter(|hint| hint.starts_with("Perhaps"));
             Error::Syntax { message, position, hint }
@@ -126,6 +83,15 @@ fn unknown(stream: &Stream<'_>) -> Error {
 fn query(stream: &mut Stream<'_>) -> Result<Statement> {
     let query = stream.sql(Parser::parse_query)?;
     Ok(Statement::Sql(Box::new(ast::Statement::Query(query))))
+}
+
+/// Reads a statement of sqlparser's whose second word must be there.
+fn sql_behind(stream: &mut Stream<'_>, word: &str) -> Result<Statement> {
+    if !stream.at_offset(1, word) {
+        stream.skip(1);
+        return Err(stream.expected(&[word]));
+    }
+    sql(stream)
 }
 
 /// Reads a statement that is sqlparser's alone.

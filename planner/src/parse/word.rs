@@ -1,11 +1,11 @@
 //! Words: which cut a statement into parts, and which one a misspelt word was meant to be.
 
-/// The candidate nearest to `word`, if one is near enough to have been meant: at most a third of
-/// the letters differ. Letter case does not count. Of equals the first wins.
+/// The candidate nearest to `word`, if one is near enough to have been meant: of three letters at
+/// most one differs. Letter case does not count. Of equals the first wins.
 #[must_use]
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word: Vec<char> = word.to_lowercase().chars().take(64).collect();
-    let allowed = (word.len() + 2) / 3;
+    let allowed = word.len() / 3;
     let mut best: Option<(usize, &str)> = None;
     for candidate in candidates {
         let letters: Vec<char> = candidate.to_lowercase().chars().take(64).collect();
@@ -67,6 +67,7 @@ mod tests {
     #[test]
     fn a_stranger_finds_none() {
         assert_eq!(nearest("banana", ["delimiter", "header", "null"]), None);
+        assert_eq!(nearest("b", ["BY"]), None);
         assert_eq!(nearest("", ["header"]), None);
     }
 }

@@ -1,5 +1,5 @@
-//! A text of statements run in order in this process, results to standard output, errors to standard error
-//! with the line they stand in.
+//! A text of statements run in order in this process, results to standard output, errors to
+//! standard error with the line they stand in.
 
 use std::io::{self, Write};
 use std::process::ExitCode;

@@ -5,18 +5,23 @@ use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
 use levada_engine::client::Database;
 use serde_json::json;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::http::{self, Readiness};
 use crate::pg::accept;
 use crate::shutdown::Signals;
 use crate::{config, sqlstate};
+
+/// How long listeners may take to end: statements, then what is left of their connections.
+const LISTENERS_MAX: Duration = Duration::from_secs(accept::DRAIN_MAX.as_secs() + 5);
 
 /// Arguments of `serve`.
 #[derive(Debug, Args)]
@@ -76,10 +81,8 @@ impl Serve {
         stop.cancel();
         let closed = signals
             .finish(async {
-                while let Some(ended) = servers.join_next().await {
-                    if let Err(error) = ended {
-                        tracing::error!(%error, "a listener ended in a panic");
-                    }
+                if timeout(LISTENERS_MAX, drain(&mut servers)).await.is_err() {
+                    servers.shutdown().await;
                 }
                 database.close().await
             })
@@ -128,5 +131,13 @@ impl Serve {
             write().with_context(|| format!("could not write \"{}\"", path.display()))?;
         }
         Ok(())
+    }
+}
+
+async fn drain(servers: &mut JoinSet<()>) {
+    while let Some(ended) = servers.join_next().await {
+        if let Err(error) = ended {
+            tracing::error!(%error, "a listener ended in a panic");
+        }
     }
 }

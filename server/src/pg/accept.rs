@@ -1,7 +1,8 @@
 //! The listener: takes connections until the server stops, then sees them off.
 //!
-//! Stopping: no new connection is taken; idle clients are told 57P01; running statements may finish within
-//! [`DRAIN_MAX`]; what runs on is cancelled, and what does not even answer to that is dropped.
+//! Stopping: no new connection is taken; idle clients are told 57P01; running statements may finish
+//! within [`DRAIN_MAX`]; what runs on is cancelled, and what does not even answer to that is
+//! dropped.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};

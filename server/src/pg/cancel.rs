@@ -1,8 +1,8 @@
 //! Who is connected, and how to interrupt them.
 //!
-//! Each connection has a slot with its process id and secret key. While a statement runs the slot holds its
-//! [`CancellationToken`]; a CancelRequest with the right key fires it. A request that comes between two
-//! statements does nothing.
+//! Each connection has a slot with its process id and secret key. While a statement runs the slot
+//! holds its [`CancellationToken`]; a `CancelRequest` with the right key fires it. A request that
+//! comes between two statements does nothing.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -46,7 +46,8 @@ impl Registry {
         Arc::new(Self { limit, slots })
     }
 
-    /// Takes a place; `None` when all are taken. The key has 4 bytes for protocol 3.0 and 32 for later ones.
+    /// Takes a place; `None` when all are taken. The key has 4 bytes for protocol 3.0 and 32 for
+    /// later ones.
     pub(crate) fn register(self: &Arc<Self>, key_bytes: usize) -> Option<Registration> {
         let mut key = vec![0; key_bytes];
         let random: &dyn SecureRandom = rustls::crypto::ring::default_provider().secure_random;
@@ -105,7 +106,7 @@ impl Registration {
         }
     }
 
-    /// A statement begins: the token that a CancelRequest fires.
+    /// A statement begins: the token that a `CancelRequest` fires.
     pub(crate) fn begin(&self) -> CancellationToken {
         let token = CancellationToken::new();
         *lock(&self.slot.running) = Some(token.clone());

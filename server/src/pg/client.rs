@@ -1,8 +1,8 @@
 //! One client's conversation: requests in, answers out, until someone leaves.
 //!
-//! **State**: the session, the prepared statements and portals, and whether messages are being skipped
-//! because an extended statement failed. **Errors**: a statement's error is answered and the conversation
-//! goes on; a broken protocol is answered with FATAL 08P01 and ends it.
+//! **State**: the session, the prepared statements and portals, and whether messages are being
+//! skipped because an extended statement failed. **Errors**: a statement's error is answered and
+//! the conversation goes on; a broken protocol is answered with FATAL 08P01 and ends it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -189,7 +189,7 @@ impl Client {
         self.wire.put(&EmptyQueryResponse::new());
     }
 
-    /// Sends changed settings and ReadyForQuery.
+    /// Sends changed settings and `ReadyForQuery`.
     fn ready(&mut self) {
         for (name, value) in self.session.take_reported_settings() {
             self.wire.put(&ParameterStatus::new(name, value));

@@ -4,12 +4,12 @@
 //! from client   CopyInResponse, then CopyData* and CopyDone or CopyFail from the client
 //! to client     CopyOutResponse, one CopyData per row, CopyDone
 //! ```
-//! Data is decoded into batches of [`BATCH_ROWS`] rows as it arrives; a CopyData message may end anywhere, in
-//! the middle of a row too. Formats: `text`, `csv` and `binary` below, written by `output`.
+//! Data is decoded into batches of [`BATCH_ROWS`] rows as it arrives; a `CopyData` message may end
+//! anywhere, in the middle of a row too. Formats: `text`, `csv` and `binary` below, written by
+//! `output`.
 
 use std::io;
 
-use arrow::array::RecordBatch;
 use bytes::{BufMut, BytesMut};
 use datafusion::error::DataFusionError;
 use futures::StreamExt;
@@ -74,7 +74,7 @@ pub(crate) async fn from_client(
         CopyFormat::Csv => Box::new(csv::Decoder::new(&copy.options)),
         CopyFormat::Binary => Box::new(binary::Decoder::new()),
     };
-    let mut columns = Columns::new(&copy.schema, BATCH_ROWS)?;
+    let mut columns = Columns::new(copy.table(), &copy.schema, BATCH_ROWS)?;
     loop {
         let request = tokio::select! {
             biased;
@@ -85,7 +85,7 @@ pub(crate) async fn from_client(
             Ok(Some(Request::CopyData(data))) => {
                 decoder.feed(&data, &mut columns)?;
                 for batch in columns.take_full() {
-                    push(&mut copy, &batch)?;
+                    copy.push(&batch)?;
                 }
             }
             Ok(Some(Request::CopyDone)) => break,
@@ -110,15 +110,11 @@ pub(crate) async fn from_client(
     }
     decoder.finish(&mut columns)?;
     for batch in columns.take_all()? {
-        push(&mut copy, &batch)?;
+        copy.push(&batch)?;
     }
     let finishing = Box::pin(copy.finish(&mut client.session));
     let rows = rows::guarded(token, &client.wire, finishing).await??;
     Ok(tag::of_copy(rows))
-}
-
-fn push(copy: &mut CopyIn, batch: &RecordBatch) -> Result<(), Failure> {
-    copy.push(batch).map_err(Failure::from)
 }
 
 /// Runs `COPY ... TO STDOUT` and returns its command tag.
@@ -222,7 +218,7 @@ impl Marks {
     }
 }
 
-/// Writes a CopyData message, if its body writes anything; on an error nothing of it stays.
+/// Writes a `CopyData` message, if its body writes anything; on an error nothing of it stays.
 fn message(
     out: &mut BytesMut,
     body: impl FnOnce(&mut BytesMut) -> encode::Result<()>,

@@ -1,7 +1,7 @@
 //! PostgreSQL values to Arrow columns: parameters of Bind and fields of COPY.
 //!
-//! A [`Builder`] grows one column from cells in text or binary form. A parameter is a column of one cell.
-//! `text` parses text forms, `binary` binary ones, `list` arrays of either.
+//! A [`Builder`] grows one column from cells in text or binary form. A parameter is a column of one
+//! cell. `text` parses text forms, `binary` binary ones, `list` arrays of either.
 
 use std::sync::Arc;
 
@@ -86,7 +86,8 @@ pub(crate) fn parameter(
     ScalarValue::try_from_array(&column, 0).map_err(Report::from)
 }
 
-/// A builder of columns of an Arrow type, from values of a PostgreSQL type (0: the type's usual one).
+/// A builder of columns of an Arrow type, from values of a PostgreSQL type (0: the type's usual
+/// one).
 ///
 /// # Errors
 /// When there is no way to write values of the type (0A000).

@@ -1,8 +1,9 @@
 //! Arrow columns to PostgreSQL values.
 //!
-//! [`Column::new`] looks at a column's type once and returns a writer for its cells; writing a row then costs
-//! one indirect call per cell. `text` holds the value formats of the text protocol, `binary` those of the
-//! binary protocol, `nested` arrays and records in both, `json` what only JSON can show (maps, unions).
+//! [`Column::new`] looks at a column's type once and returns a writer for its cells; writing a row
+//! then costs one indirect call per cell. `text` holds the value formats of the text protocol,
+//! `binary` those of the binary protocol, `nested` arrays and records in both, `json` what only
+//! JSON can show (maps, unions).
 
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::buffer::NullBuffer;
@@ -94,7 +95,8 @@ impl Column {
         (self.put)(row, out)
     }
 
-    /// Writes the cell of a row as the protocol wants it: its length, or -1 for null, and the value.
+    /// Writes the cell of a row as the protocol wants it: its length, or -1 for null, and the
+    /// value.
     ///
     /// # Errors
     /// When PostgreSQL has no form for the value; `out` then holds an unfinished cell.
@@ -107,8 +109,8 @@ impl Column {
     }
 }
 
-/// The PostgreSQL type a column is sent as. A declared type that the column's own type has no binary form of
-/// holds for text only.
+/// The PostgreSQL type a column is sent as. A declared type that the column's own type has no
+/// binary form of holds for text only.
 pub(crate) fn sent_type(data_type: &DataType, field: &Field, format: Format) -> Type {
     let declared = types::of_field(field);
     if format == Format::Binary && !scalar::fits(data_type, &declared) {

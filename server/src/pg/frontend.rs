@@ -1,7 +1,8 @@
 //! Messages a client sends, decoded strictly.
 //!
-//! pgwire's own decoders for these read past short bodies (a panic) and replace bytes that are not UTF-8;
-//! here both are a [`Violation`]. Startup packets, whose decoders do neither, are left to pgwire.
+//! pgwire's own decoders for these read past short bodies (a panic) and replace bytes that are not
+//! UTF-8; here both are a [`Violation`]. Startup packets, whose decoders do neither, are left to
+//! pgwire.
 
 use bytes::{Buf, Bytes};
 

@@ -1,11 +1,12 @@
-//! Frames off the socket, with limits: the length of a message is checked before a byte of it is kept.
+//! Frames off the socket, with limits: the length of a message is checked before a byte of it is
+//! kept.
 //!
 //! ```text
 //! before login   length (4), body                      at most 16 KiB
 //! after login    tag (1), length (4), body             at most 64 MiB
 //! ```
-//! The length counts itself. A frame is handed on only when it is complete, so decoding never waits and a
-//! wrong inner length cannot reach into the next message.
+//! The length counts itself. A frame is handed on only when it is complete, so decoding never waits
+//! and a wrong inner length cannot reach into the next message.
 
 use bytes::{Buf, Bytes, BytesMut};
 

@@ -5,8 +5,8 @@
 //! Bind     Statement + values + formats -> Portal
 //! Execute  Portal -> rows, all or `rows_max` at a time; the rest stays in the portal
 //! ```
-//! Messages up to a Sync run in one implicit transaction. The common case, one Execute directly followed by
-//! Sync, is a statement of its own and needs none.
+//! Messages up to a Sync run in one implicit transaction. The common case, one Execute directly
+//! followed by Sync, is a statement of its own and needs none.
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! Simple queries: a string of statements, each answered in turn.
 //!
-//! The whole string is parsed before anything runs. Several statements are one implicit transaction unless
-//! they say otherwise; an error ends the string.
+//! The whole string is parsed before anything runs. Several statements are one implicit transaction
+//! unless they say otherwise; an error ends the string.
 
 use levada_engine::client::{Outcome, Prepared};
 
@@ -9,7 +9,7 @@ use crate::pg::client::Client;
 use crate::pg::copy;
 use crate::pg::rows::{self, Cursor, Failure};
 
-/// Answers a simple query, all but ReadyForQuery.
+/// Answers a simple query, all but `ReadyForQuery`.
 ///
 /// # Errors
 /// Only when the client is gone.

@@ -1,8 +1,8 @@
 //! A result on its way to the client.
 //!
-//! [`Cursor`] holds one record batch at a time. Rows are written to the wire's buffer, the buffer is written
-//! to the socket at 64 KiB, and the next batch is asked for when the last row of this one is out: a slow
-//! reader slows the query, and memory does not grow with the result.
+//! [`Cursor`] holds one record batch at a time. Rows are written to the wire's buffer, the buffer
+//! is written to the socket at 64 KiB, and the next batch is asked for when the last row of this
+//! one is out: a slow reader slows the query, and memory does not grow with the result.
 
 use std::future::Future;
 
@@ -74,7 +74,8 @@ impl Cursor {
         Self { stream: rows.stream, schema: rows.schema, formats, page: None, tag: rows.tag }
     }
 
-    /// Sends rows until `rows_max` are out (0: no limit) or none is left. Returns how many were sent.
+    /// Sends rows until `rows_max` are out (0: no limit) or none is left. Returns how many were
+    /// sent.
     ///
     /// # Errors
     /// When the query fails, is cancelled, or the client is gone.
@@ -109,7 +110,7 @@ impl Cursor {
         }
     }
 
-    /// The words of CommandComplete after `rows` rows.
+    /// The words of `CommandComplete` after `rows` rows.
     pub(crate) fn tag(&self, rows: u64) -> String {
         tag::of_rows(&self.tag, rows)
     }
@@ -138,7 +139,7 @@ pub(crate) fn columns(batch: &RecordBatch, schema: &Schema, formats: &[Format]) 
         .collect()
 }
 
-/// Writes a DataRow message.
+/// Writes a `DataRow` message.
 fn put_row(columns: &[Column], row: usize, out: &mut BytesMut) -> encode::Result<()> {
     let start = out.len();
     let count = columns.len();
@@ -162,7 +163,7 @@ fn put_row(columns: &[Column], row: usize, out: &mut BytesMut) -> encode::Result
     }
 }
 
-/// The RowDescription of a result.
+/// The `RowDescription` of a result.
 pub(crate) fn describe(schema: &Schema, formats: &[Format]) -> RowDescription {
     let fields = schema.fields().iter().enumerate().map(|(at, field)| {
         let format = formats.get(at).copied().unwrap_or(Format::Text);

@@ -6,7 +6,8 @@
 //! CancelRequest   -> interrupt the other connection, close
 //! StartupMessage  -> version, parameters, login
 //! ```
-//! No roles with passwords exist, so the listener is bound to loopback only and every user name is let in.
+//! No roles with passwords exist, so the listener is bound to loopback only and every user name is
+//! let in.
 
 use std::sync::Arc;
 
@@ -37,7 +38,7 @@ const DEFAULT_USER: &str = "admin";
 /// Newest protocol version spoken, as on the wire: 3.2.
 const NEWEST_PROTOCOL: i32 = 3 << 16 | 2;
 
-/// What a StartupMessage asks for.
+/// What a `StartupMessage` asks for.
 struct Login {
     user: String,
     database: String,
@@ -71,7 +72,7 @@ async fn refuse(mut wire: Wire, report: &Report) -> Option<Client> {
     None
 }
 
-/// Reads packets up to the StartupMessage.
+/// Reads packets up to the `StartupMessage`.
 async fn login(wire: &mut Wire, registry: &Registry) -> Result<Option<Login>, Report> {
     let (mut asked_ssl, mut asked_gss) = (false, false);
     loop {
@@ -113,7 +114,7 @@ fn cancel(body: Bytes, registry: &Registry) {
     }
 }
 
-/// Reads a StartupMessage.
+/// Reads a `StartupMessage`.
 fn startup(frame: Frame) -> Result<Login, Report> {
     let length = frame.body.len() + 4;
     let mut body = BytesMut::from(frame.body);
@@ -154,7 +155,7 @@ fn startup(frame: Frame) -> Result<Login, Report> {
     Ok(login)
 }
 
-/// Text travels as UTF-8; SQL_ASCII asks for no conversion, which is the same.
+/// Text travels as UTF-8; `SQL_ASCII` asks for no conversion, which is the same.
 fn encoding(name: &str) -> Result<(), Report> {
     let plain: String =
         name.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_lowercase();
@@ -165,8 +166,8 @@ fn encoding(name: &str) -> Result<(), Report> {
     Err(Report::fatal("22023", message).with_hint("Only UTF8 is supported."))
 }
 
-/// Settings in the form of a command line: `-c name=value`, `-cname=value` or `--name=value`; a backslash
-/// keeps the character after it.
+/// Settings in the form of a command line: `-c name=value`, `-cname=value` or `--name=value`; a
+/// backslash keeps the character after it.
 fn options(text: &str) -> Result<Vec<(String, String)>, Report> {
     let mut words = vec![String::new()];
     let mut characters = text.chars();

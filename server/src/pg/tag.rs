@@ -1,4 +1,4 @@
-//! The words of CommandComplete.
+//! The words of `CommandComplete`.
 
 use levada_engine::client::RowsTag;
 

@@ -7,8 +7,8 @@
 //! Interval, Duration -> interval       List* -> the element's array      Struct -> record
 //! Map, Union -> json       Dictionary, RunEndEncoded -> their values' type       Null -> text
 //! ```
-//! A column may say otherwise: the metadata entry [`PG_TYPE`] of its field holds a PostgreSQL type name
-//! (`oid`, `name`, `char`, `jsonb`, ...). The catalog relations use it.
+//! A column may say otherwise: the metadata entry [`PG_TYPE`] of its field holds a PostgreSQL type
+//! name (`oid`, `name`, `char`, `jsonb`, ...). The catalog relations use it.
 
 use std::sync::Arc;
 
@@ -145,8 +145,8 @@ pub(crate) fn modifier(data_type: &DataType) -> i32 {
     }
 }
 
-/// The Arrow type that values of a PostgreSQL type are decoded into; `None` for `unknown`, for 0 and for
-/// types this server has no values of.
+/// The Arrow type that values of a PostgreSQL type are decoded into; `None` for `unknown`, for 0
+/// and for types this server has no values of.
 pub(crate) fn arrow_type(oid: u32) -> Option<DataType> {
     let ty = Type::from_oid(oid)?;
     Some(match ty {

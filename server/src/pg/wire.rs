@@ -1,9 +1,9 @@
 //! A connection's two directions: frames in, messages out.
 //!
-//! Messages gather in a buffer; [`Wire::relieve`] writes it out once it passes [`OUTPUT_BYTES`], so a long
-//! result waits for a slow reader instead of growing. Both directions may be abandoned at any `await` and
-//! taken up again without losing or repeating a byte, which is what lets a statement be cancelled in the
-//! middle of its result.
+//! Messages gather in a buffer; [`Wire::relieve`] writes it out once it passes [`OUTPUT_BYTES`], so
+//! a long result waits for a slow reader instead of growing. Both directions may be abandoned at
+//! any `await` and taken up again without losing or repeating a byte, which is what lets a
+//! statement be cancelled in the middle of its result.
 
 use std::io;
 use std::time::Duration;
@@ -96,8 +96,8 @@ impl Wire {
         guard::peek_tag(&self.input).is_some()
     }
 
-    /// Whether the next message is a Sync. Clients send it along with what it ends, so a message that is not
-    /// here within [`LOOK_AHEAD`] is taken for another.
+    /// Whether the next message is a Sync. Clients send it along with what it ends, so a message
+    /// that is not here within [`LOOK_AHEAD`] is taken for another.
     pub(crate) async fn sync_is_next(&mut self) -> bool {
         let arriving =
             async { while !self.message_is_next() && self.fill().await.is_ok_and(|more| more) {} };

@@ -73,7 +73,7 @@ async fn a_wrong_line_is_named_and_nothing_is_kept() {
         .expect_err("no number");
     assert_eq!(state(&failed).0, "22P02", "invalid text");
     let context = failed.as_db_error().and_then(|error| error.where_()).unwrap_or_default();
-    assert!(context.contains("line 3, column a: \"abc\""), "{context}");
+    assert!(context.contains("COPY t, line 3, column a: \"abc\""), "{context}");
     let failed =
         copy_in(&client, "copy t from stdin", &[b"1\n"]).await.expect_err("a column is missing");
     assert_eq!(state(&failed).0, "22P04", "bad copy format");

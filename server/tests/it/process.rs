@@ -34,13 +34,17 @@ impl Served {
         self.ready[name].to_string()
     }
 
-    fn psql(&self, arguments: &[&str]) -> Output {
-        Command::new("psql")
+    fn psql_command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new("psql");
+        command
             .args(["-X", "-h", "127.0.0.1", "-p", &self.port("pg_port"), "-U", "admin"])
             .args(arguments)
-            .arg("main")
-            .output()
-            .expect("psql runs")
+            .arg("main");
+        command
+    }
+
+    fn psql(&self, arguments: &[&str]) -> Output {
+        self.psql_command(arguments).output().expect("psql runs")
     }
 
     fn get(&self, path: &str) -> String {
@@ -52,6 +56,15 @@ impl Served {
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("an answer");
         answer
+    }
+
+    /// The most memory the process has held, in MiB.
+    fn peak_mib(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.child.id());
+        let status = std::fs::read_to_string(path).expect("a process of ours");
+        let line = status.lines().find(|line| line.starts_with("VmHWM:")).expect("a peak");
+        let kib: u64 = line.split_whitespace().nth(1).and_then(|n| n.parse().ok()).expect("KiB");
+        kib / 1024
     }
 
     fn signal(&self) {
@@ -85,6 +98,28 @@ fn psql_connects_and_the_server_ends_on_a_signal() {
     served.signal();
     let status = served.child.wait().expect("it ends");
     assert!(status.success(), "a clean end: {status}");
+}
+
+#[test]
+fn a_long_result_is_not_held_in_memory() {
+    let served = Served::start();
+    served.psql(&["-c", "select 1"]);
+    let before = served.peak_mib();
+    // About 200 MB of rows.
+    let rows = "select value, repeat('x', 60) from generate_series(1, 3000000)";
+    for sql in [format!("copy ({rows}) to stdout"), rows.to_owned()] {
+        let mut psql = served
+            .psql_command(&["-At", "--set", "FETCH_COUNT=0", "-c", &sql])
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("psql runs");
+        let mut stdout = psql.stdout.take().expect("piped");
+        let read = std::io::copy(&mut stdout, &mut std::io::sink()).expect("rows");
+        assert!(psql.wait().expect("it ends").success(), "{sql}");
+        assert!(read > 190_000_000, "all rows of {sql}: {read} bytes");
+        let grown = served.peak_mib() - before;
+        assert!(grown < 64, "{sql} took {grown} MiB");
+    }
 }
 
 #[test]

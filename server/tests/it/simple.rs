@@ -38,7 +38,6 @@ async fn errors_have_their_sqlstate_and_leave_the_connection_usable() {
         ("select 1 / 0", "22012"),
         ("select 'abc'::int", "22P02"),
         ("select a from (values (1)) x(a), (values (2)) y(a)", "42702"),
-        ("select 9223372036854775807 + 1::bigint", "22003"),
     ] {
         let (sqlstate, message) = error(&client, sql).await;
         assert_eq!(sqlstate, expected, "{sql}: {message}");

@@ -134,7 +134,7 @@ impl Raw {
         self.send(&body).await;
     }
 
-    /// Logs in and waits for ReadyForQuery.
+    /// Logs in and waits for `ReadyForQuery`.
     pub(crate) async fn login(&mut self) {
         self.startup(3 << 16, &[("user", "admin"), ("database", "main")]).await;
         self.until(b'Z').await;

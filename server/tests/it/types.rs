@@ -27,9 +27,9 @@ async fn text_forms_are_postgres_text_forms() {
         ("true", "t"),
         ("cast(-7 as smallint)", "-7"),
         ("cast(1 as bigint)", "1"),
-        ("cast(1e20 as double)", "1e+20"),
+        ("cast(1e20 as double precision)", "1e+20"),
         ("cast(0.1 as real)", "0.1"),
-        ("cast('NaN' as double)", "NaN"),
+        ("cast('NaN' as double precision)", "NaN"),
         ("cast(12.50 as decimal(10, 2))", "12.50"),
         ("cast('abc' as text)", "abc"),
         ("date '2024-02-29'", "2024-02-29"),
@@ -37,13 +37,13 @@ async fn text_forms_are_postgres_text_forms() {
         ("timestamp '2024-02-29 01:02:03.12'", "2024-02-29 01:02:03.12"),
         ("cast('2024-02-29T01:02:03Z' as timestamp with time zone)", "2024-02-29 01:02:03+00"),
         ("interval '1 month 2 days 3 hours'", "1 mon 2 days 03:00:00"),
-        ("[1, null, 3]", "{1,NULL,3}"),
-        ("['a b', 'null']", "{\"a b\",\"null\"}"),
-        ("[[1, 2], [3, 4]]", "{{1,2},{3,4}}"),
+        ("array[1, null, 3]", "{1,NULL,3}"),
+        ("array['a b', 'null']", "{\"a b\",\"null\"}"),
+        ("array[array[1, 2], array[3, 4]]", "{{1,2},{3,4}}"),
         ("named_struct('a', 1, 'b', 'x y')", "(1,\"x y\")"),
         ("arrow_cast('x', 'Dictionary(Int32, Utf8)')", "x"),
         ("arrow_cast(18446744073709551615, 'UInt64')", "18446744073709551615"),
-        ("map(['k'], [1])", "{\"k\":1}"),
+        ("map(array['k'], array[1])", "{\"k\":1}"),
         ("arrow_cast('ab', 'Binary')", "\\x6162"),
     ] {
         let shown = cell(&client, &format!("select {expression}")).await;
@@ -58,8 +58,8 @@ async fn binary_forms_are_read_by_a_driver() {
     let row = client
         .query_one(
             "select true, cast(-7 as smallint), cast(8 as int), cast(9 as bigint), \
-             cast(1.5 as real), cast(2.5 as double), cast('x' as text), \
-             timestamp '2000-01-01 00:00:01', [1, 2], arrow_cast('ab', 'Binary'), \
+             cast(1.5 as real), cast(2.5 as double precision), cast('x' as text), \
+             timestamp '2000-01-01 00:00:01', array[1, 2], arrow_cast('ab', 'Binary'), \
              cast(null as int)",
             &[],
         )

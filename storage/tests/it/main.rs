@@ -2,6 +2,7 @@
 
 #![allow(
     clippy::disallowed_methods,
+    clippy::missing_assert_message,
     clippy::unwrap_used,
     clippy::panic,
     reason = "tests own their files and threads, and fail by panicking"

@@ -73,7 +73,7 @@ fn all_types() -> RecordBatch {
 async fn every_type_comes_back_as_it_went_in() {
     for profile in [Profile::Checkpoint, Profile::Ingest] {
         let (blob, batch) = (memory(), all_types());
-        let file = write(&blob, &[batch.clone()], profile).await;
+        let file = write(&blob, std::slice::from_ref(&batch), profile).await;
         let found = read(&blob, &file, &Scan::default()).await.unwrap();
         assert_eq!(found.schema(), batch.schema());
         assert_eq!(found, batch);
@@ -182,7 +182,7 @@ async fn a_file_above_the_memory_limit_is_read_by_ranges() {
     let noise =
         Int64Array::from_iter_values((0..9_500_000).map(|_| chance.next_u64().cast_signed()));
     let batch = RecordBatch::try_from_iter([("n", Arc::new(noise) as ArrayRef)]).unwrap();
-    let file = write(&blob, &[batch.clone()], Profile::Ingest).await;
+    let file = write(&blob, std::slice::from_ref(&batch), Profile::Ingest).await;
     assert!(file.bytes > 64 << 20, "{} bytes", file.bytes);
     let scan = Scan { batch_rows: 1 << 20, ..Scan::default() };
     assert_eq!(read(&blob, &file, &scan).await.unwrap().column(0), batch.column(0));

@@ -1,10 +1,10 @@
-//! PostgreSQL's binary format: a signature, then per row a count of fields and each field's length and bytes,
-//! then -1.
+//! PostgreSQL's binary format: a signature, then per row a count of fields and each field's length
+//! and bytes, then -1.
 
 use bytes::Buf;
 
 use crate::pg::copy::ROW_BYTES_MAX;
-use crate::pg::copy::columns::{Columns, at_line};
+use crate::pg::copy::columns::Columns;
 use crate::sqlstate::Report;
 
 /// The first bytes of the format.
@@ -70,7 +70,7 @@ impl Decoder {
         }
         if usize::try_from(count) != Ok(columns.width()) {
             let message = format!("row field count is {count}, expected {}", columns.width());
-            return Err(Report::error("22P04", message).with_context(at_line(line)));
+            return Err(Report::error("22P04", message).with_context(columns.at_line(line)));
         }
         // Lengths first: a row that is cut must not leave half its cells in the columns.
         let mut cells = Vec::with_capacity(columns.width());
@@ -81,7 +81,7 @@ impl Decoder {
                 continue;
             }
             let length = usize::try_from(length).map_err(|_negative| {
-                Report::error("22P04", "invalid field size").with_context(at_line(line))
+                Report::error("22P04", "invalid field size").with_context(columns.at_line(line))
             })?;
             let Some((cell, rest)) = ahead.split_at_checked(length) else {
                 return Ok(Step::NeedsMore);
@@ -114,17 +114,17 @@ impl super::Decoder for Decoder {
         while !self.ended && self.one(&mut left, columns)? == Step::Done {}
         if left.len() > ROW_BYTES_MAX {
             return Err(Report::error("54000", "row of COPY is too long")
-                .with_context(at_line(self.row + 1)));
+                .with_context(columns.at_line(self.row + 1)));
         }
         self.rest = left.to_vec();
         Ok(())
     }
 
-    fn finish(&mut self, _columns: &mut Columns) -> Result<(), Report> {
+    fn finish(&mut self, columns: &mut Columns) -> Result<(), Report> {
         if self.ended {
             return Ok(());
         }
         Err(Report::error("22P04", "unexpected EOF in COPY data")
-            .with_context(at_line(self.row + 1)))
+            .with_context(columns.at_line(self.row + 1)))
     }
 }

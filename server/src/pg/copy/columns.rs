@@ -9,6 +9,7 @@ use crate::sqlstate::Report;
 
 /// Columns under construction.
 pub(super) struct Columns {
+    table: String,
     schema: SchemaRef,
     builders: Vec<Box<dyn Builder>>,
     rows: usize,
@@ -17,22 +18,34 @@ pub(super) struct Columns {
 }
 
 impl Columns {
-    /// Columns of a schema, cut into batches of `rows_max` rows.
+    /// Columns of a table, cut into batches of `rows_max` rows.
     ///
     /// # Errors
     /// When a column is of a type that cannot be sent.
-    pub(super) fn new(schema: &SchemaRef, rows_max: usize) -> Result<Self, Report> {
+    pub(super) fn new(table: &str, schema: &SchemaRef, rows_max: usize) -> Result<Self, Report> {
         let builders = schema.fields().iter().map(|field| {
             decode::builder(field.data_type(), types::of_field(field).oid())
                 .map_err(|report| report.with_detail(format!("Column \"{}\".", field.name())))
         });
         let builders = builders.collect::<Result<Vec<_>, _>>()?;
-        Ok(Self { schema: SchemaRef::clone(schema), builders, rows: 0, rows_max, full: Vec::new() })
+        Ok(Self {
+            table: table.to_owned(),
+            schema: SchemaRef::clone(schema),
+            builders,
+            rows: 0,
+            rows_max,
+            full: Vec::new(),
+        })
     }
 
     /// The number of columns.
     pub(super) fn width(&self) -> usize {
         self.builders.len()
+    }
+
+    /// The place of a row in the data.
+    pub(super) fn at_line(&self, line: u64) -> String {
+        format!("COPY {}, line {line}", self.table)
     }
 
     /// Adds a cell in text form to a column; `None` is null.
@@ -51,7 +64,7 @@ impl Columns {
         };
         let text = std::str::from_utf8(value).map_err(|_not_text| {
             Report::error("22021", "invalid byte sequence for encoding \"UTF8\"")
-                .with_context(at_line(line))
+                .with_context(self.at_line(line))
         })?;
         self.builders[column].text(text).map_err(|report| {
             let name = self.schema.field(column).name();
@@ -59,7 +72,7 @@ impl Columns {
             if shown.len() < text.len() {
                 shown.push_str("...");
             }
-            report.with_context(format!("{}, column {name}: \"{shown}\"", at_line(line)))
+            report.with_context(format!("{}, column {name}: \"{shown}\"", self.at_line(line)))
         })
     }
 
@@ -79,7 +92,7 @@ impl Columns {
         };
         self.builders[column].binary(value).map_err(|report| {
             let name = self.schema.field(column).name();
-            report.with_context(format!("{}, column {name}", at_line(line)))
+            report.with_context(format!("{}, column {name}", self.at_line(line)))
         })
     }
 
@@ -130,9 +143,4 @@ impl Columns {
         self.rows = 0;
         Ok(())
     }
-}
-
-/// The place of a row in the data.
-pub(super) fn at_line(line: u64) -> String {
-    format!("COPY, line {line}")
 }

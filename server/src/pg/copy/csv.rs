@@ -1,9 +1,9 @@
-//! CSV as PostgreSQL reads it: quoted fields may hold delimiters and newlines, an unquoted null string is
-//! null and a quoted one is not.
+//! CSV as PostgreSQL reads it: quoted fields may hold delimiters and newlines, an unquoted null
+//! string is null and a quoted one is not.
 
 use levada_engine::client::CopyOptions;
 
-use crate::pg::copy::columns::{Columns, at_line};
+use crate::pg::copy::columns::Columns;
 use crate::pg::copy::{Marks, ROW_BYTES_MAX};
 use crate::sqlstate::Report;
 
@@ -55,8 +55,8 @@ impl Decoder {
     fn byte(&mut self, byte: u8, columns: &mut Columns) -> Result<(), Report> {
         let Marks { delimiter, quote, escape } = self.marks;
         if self.state == State::Escape {
-            // An escape before anything but a quote or itself was plain data; if it is the quote character
-            // itself, it closed the field.
+            // An escape before anything but a quote or itself was plain data; if it is the quote
+            // character itself, it closed the field.
             if byte == quote || byte == escape {
                 self.field.push(byte);
                 self.state = State::Quoted;
@@ -117,7 +117,7 @@ impl Decoder {
                 Report::error("22P04", "missing data for a column")
                     .with_detail(format!("The line has {} of {width} columns.", fields.len()))
             };
-            return Err(report.with_context(at_line(line)));
+            return Err(report.with_context(columns.at_line(line)));
         }
         for (at, (value, quoted)) in fields.iter().enumerate() {
             let null = !quoted && *value == self.null;
@@ -141,7 +141,7 @@ impl super::Decoder for Decoder {
         }
         if self.row_bytes > ROW_BYTES_MAX + input.len() {
             return Err(Report::error("54000", "row of COPY is too long")
-                .with_context(at_line(self.row_line)));
+                .with_context(columns.at_line(self.row_line)));
         }
         Ok(())
     }
@@ -154,7 +154,7 @@ impl super::Decoder for Decoder {
             || (self.state == State::Escape && self.marks.escape == self.marks.quote);
         if !closed {
             return Err(Report::error("22P04", "unterminated CSV quoted field")
-                .with_context(at_line(self.row_line)));
+                .with_context(columns.at_line(self.row_line)));
         }
         if self.field.is_empty() && self.fields.is_empty() && !self.quoted {
             return Ok(());
@@ -188,7 +188,7 @@ mod tests {
     fn read(escape: char, pieces: &[&[u8]]) -> Result<Vec<RecordBatch>, Report> {
         let field = |name| Field::new(name, DataType::Utf8, true);
         let schema = Arc::new(Schema::new(vec![field("a"), field("b")]));
-        let mut columns = Columns::new(&schema, 100)?;
+        let mut columns = Columns::new("t", &schema, 100)?;
         let mut decoder = Decoder::new(&options(escape));
         for piece in pieces {
             decoder.feed(piece, &mut columns)?;
@@ -223,7 +223,7 @@ mod tests {
     fn wrong_rows_are_named_by_their_line() {
         let error = read('"', &[b"\"a\nb\",c\nd\n"]).expect_err("a column is missing");
         assert_eq!(error.sqlstate, "22P04", "bad format");
-        assert_eq!(error.context.as_deref(), Some("COPY, line 3"), "lines, not rows");
+        assert_eq!(error.context.as_deref(), Some("COPY t, line 3"), "lines, not rows");
         let error = read('"', &[b"1,\"open"]).expect_err("no end");
         assert_eq!(error.message, "unterminated CSV quoted field", "open quote");
     }

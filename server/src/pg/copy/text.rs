@@ -1,8 +1,9 @@
-//! PostgreSQL's text format: a line per row, fields between delimiters, backslash escapes, `\.` at the end.
+//! PostgreSQL's text format: a line per row, fields between delimiters, backslash escapes, `\.` at
+//! the end.
 
 use levada_engine::client::CopyOptions;
 
-use crate::pg::copy::columns::{Columns, at_line};
+use crate::pg::copy::columns::Columns;
 use crate::pg::copy::{Marks, ROW_BYTES_MAX};
 use crate::sqlstate::Report;
 
@@ -47,7 +48,7 @@ impl Decoder {
             for field in fields(line, self.delimiter) {
                 if at == columns.width() {
                     return Err(Report::error("22P04", "extra data after last expected column")
-                        .with_context(at_line(self.line)));
+                        .with_context(columns.at_line(self.line)));
                 }
                 // The null string is compared before escapes are resolved: `\N` is not `N`.
                 if field == self.null {
@@ -61,7 +62,7 @@ impl Decoder {
         if at < columns.width() {
             return Err(Report::error("22P04", "missing data for a column")
                 .with_detail(format!("The line has {at} of {} columns.", columns.width()))
-                .with_context(at_line(self.line)));
+                .with_context(columns.at_line(self.line)));
         }
         columns.end_row()
     }
@@ -74,7 +75,7 @@ impl super::Decoder for Decoder {
             // The line that the last message left open.
             let Some(end) = line_end(&self.rest, input) else {
                 self.rest.extend_from_slice(input);
-                return too_long(self.rest.len(), self.line);
+                return too_long(self.rest.len(), self.line, columns);
             };
             let mut line = std::mem::take(&mut self.rest);
             line.extend_from_slice(&input[..end]);
@@ -86,7 +87,7 @@ impl super::Decoder for Decoder {
             input = &input[end + 1..];
         }
         self.rest.extend_from_slice(input);
-        too_long(self.rest.len(), self.line)
+        too_long(self.rest.len(), self.line, columns)
     }
 
     fn finish(&mut self, columns: &mut Columns) -> Result<(), Report> {
@@ -164,7 +165,8 @@ fn unescape(field: &[u8]) -> Vec<u8> {
     value
 }
 
-/// A byte from at most `most` digits to a base; the low 8 bits count. Returns how much of `rest` was used.
+/// A byte from at most `most` digits to a base; the low 8 bits count. Returns how much of `rest`
+/// was used.
 fn digits(first: &[u8], rest: &[u8], most: usize, base: u32) -> (u8, usize) {
     let mut value = 0_u32;
     let mut used = 0;
@@ -178,11 +180,11 @@ fn digits(first: &[u8], rest: &[u8], most: usize, base: u32) -> (u8, usize) {
 }
 
 /// Refuses a row that does not end.
-fn too_long(bytes: usize, line: u64) -> Result<(), Report> {
+fn too_long(bytes: usize, line: u64, columns: &Columns) -> Result<(), Report> {
     if bytes <= ROW_BYTES_MAX {
         return Ok(());
     }
-    Err(Report::error("54000", "row of COPY is too long").with_context(at_line(line + 1)))
+    Err(Report::error("54000", "row of COPY is too long").with_context(columns.at_line(line + 1)))
 }
 
 #[cfg(test)]

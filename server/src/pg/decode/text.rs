@@ -111,8 +111,8 @@ pub(super) fn time(value: &str) -> Result<i64> {
         .map_err(|_unreadable| date_time_error(value, "time"))
 }
 
-/// `2024-02-29 04:05:06.789+01`, as microseconds since 1970-01-01. Without a zone it is UTC; a type without
-/// zone ignores one.
+/// `2024-02-29 04:05:06.789+01`, as microseconds since 1970-01-01. Without a zone it is UTC; a type
+/// without zone ignores one.
 pub(super) fn timestamp(value: &str, zone: bool) -> Result<i64> {
     let kind = if zone { "timestamp with time zone" } else { "timestamp" };
     let trimmed = value.trim();

@@ -43,8 +43,8 @@ pub(crate) fn interval(months: i64, days: i64, micros: i64, out: &mut BytesMut) 
     Ok(())
 }
 
-/// A decimal number given as text (`-12.340`): digits to base 10,000, the position of the first, a sign and
-/// the number of decimals to show.
+/// A decimal number given as text (`-12.340`): digits to base 10,000, the position of the first, a
+/// sign and the number of decimals to show.
 ///
 /// # Errors
 /// When it has more than 32,767 digits of a kind.
@@ -57,7 +57,8 @@ pub(crate) fn numeric(text: &str, out: &mut BytesMut) -> Result<()> {
     let (whole, decimals) = unsigned.split_once('.').unwrap_or((unsigned, ""));
     let scale = i16::try_from(decimals.len()).map_err(range)?;
 
-    // Groups of four decimal digits stand left and right of the point; pad both ends to whole groups.
+    // Groups of four decimal digits stand left and right of the point; pad both ends to whole
+    // groups.
     let lead = (4 - whole.len() % 4) % 4;
     let trail = (4 - decimals.len() % 4) % 4;
     let padded: Vec<u8> = std::iter::repeat_n(b'0', lead)

@@ -1,7 +1,7 @@
 //! JSON text of any value: the form of maps and unions on the wire, and of the shell's `--json`.
 //!
-//! Numbers and booleans stand bare, as do lists, records and maps of them; NaN, the infinities, decimals
-//! beyond a double and everything else are strings in their PostgreSQL text form.
+//! Numbers and booleans stand bare, as do lists, records and maps of them; NaN, the infinities,
+//! decimals beyond a double and everything else are strings in their PostgreSQL text form.
 
 use std::sync::Arc;
 

@@ -215,7 +215,8 @@ pub(super) fn parts(array: &ArrayRef) -> (ArrayRef, Spans) {
     }
 }
 
-/// Writes the binary form of an array given as text: `1 2` for the vector types, else an array literal.
+/// Writes the binary form of an array given as text: `1 2` for the vector types, else an array
+/// literal.
 pub(super) fn literal(value: &str, ty: &Type, out: &mut BytesMut) -> Result<()> {
     let vector = matches!(*ty, Type::INT2_VECTOR | Type::OID_VECTOR);
     let elements = if vector {

@@ -25,7 +25,8 @@ pub(super) fn fits(data_type: &DataType, ty: &Type) -> bool {
         DataType::Dictionary(_, values) => fits(values, ty),
         DataType::RunEndEncoded(_, values) => fits(values.data_type(), ty),
         data_type if data_type.is_integer() => width(ty).is_some(),
-        // Text that names a number (`regclass`) has no binary form of it; literals of arrays have one.
+        // Text that names a number (`regclass`) has no binary form of it; literals of arrays have
+        // one.
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => {
             width(ty).is_none() && !matches!(*ty, Type::ANYARRAY | Type::TID)
         }
@@ -104,8 +105,8 @@ pub(super) fn put(array: &ArrayRef, ty: &Type, format: Format) -> Put {
     }
 }
 
-/// The writer of a column of dates, times, timestamps, intervals or durations. Anything else here is a
-/// column of nulls, whose cells are never written.
+/// The writer of a column of dates, times, timestamps, intervals or durations. Anything else here
+/// is a column of nulls, whose cells are never written.
 fn temporal(array: &ArrayRef, format: Format) -> Put {
     match array.data_type() {
         DataType::Date32 => {

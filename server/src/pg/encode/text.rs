@@ -69,8 +69,8 @@ fn special(value: f64, out: &mut BytesMut) -> bool {
     true
 }
 
-/// Lays out Rust's shortest digits (`-1.25e-7`) as PostgreSQL does: plainly for exponents from -4 to below
-/// `plain`, else with a sign and at least two digits of exponent.
+/// Lays out Rust's shortest digits (`-1.25e-7`) as PostgreSQL does: plainly for exponents from -4
+/// to below `plain`, else with a sign and at least two digits of exponent.
 fn shortest(scientific: &str, plain: i32, out: &mut BytesMut) {
     let (mantissa, exponent) = scientific.split_once('e').unwrap_or((scientific, "0"));
     let exponent: i32 = exponent.parse().unwrap_or(0);
