@@ -5,6 +5,7 @@ use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
+use std::time::Duration;
 
 use levada_sqllogictests::modes::{Databases, Mode};
 use levada_sqllogictests::runner::{self, Purpose};
@@ -14,6 +15,7 @@ use levada_sqllogictests::target::Target;
 use levada_sqllogictests::wire::{Served, Server, Wire};
 
 const THREADS: usize = 2;
+const TIME_LIMIT: Duration = Duration::from_secs(120);
 
 fn corpus() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("slt")
@@ -96,7 +98,10 @@ fn load(path: &Path) -> Result<Script, String> {
 async fn play(path: &Path, target: &mut dyn Target) -> Result<(), String> {
     let mut script = load(path)?;
     let purpose = purpose();
-    let result = runner::run(&mut script, target, &corpus(), purpose).await;
+    let running = runner::run(&mut script, target, &corpus(), purpose);
+    let Ok(result) = tokio::time::timeout(TIME_LIMIT, running).await else {
+        return Err(format!("{}: did not end within {TIME_LIMIT:?}", name(path)));
+    };
     if purpose == Purpose::Complete {
         fs::write(path, script.to_string()).unwrap();
     }
