@@ -79,7 +79,11 @@ fn all(scripts: Vec<PathBuf>, play: impl Fn(&Path) -> Result<(), String> + Sync)
 }
 
 fn purpose() -> Purpose {
-    if setting::number("LEVADA_COMPLETE") == Some(1) { Purpose::Complete } else { Purpose::Compare }
+    match setting::text("LEVADA_COMPLETE").as_deref() {
+        Some("fill") => Purpose::Fill,
+        Some(_) => Purpose::Complete,
+        None => Purpose::Compare,
+    }
 }
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {
@@ -102,7 +106,7 @@ async fn play(path: &Path, target: &mut dyn Target) -> Result<(), String> {
     let Ok(result) = tokio::time::timeout(TIME_LIMIT, running).await else {
         return Err(format!("{}: did not end within {TIME_LIMIT:?}", name(path)));
     };
-    if purpose == Purpose::Complete {
+    if purpose != Purpose::Compare {
         fs::write(path, script.to_string()).unwrap();
     }
     result.map_err(|finding| format!("{}:{finding}", name(path)))
