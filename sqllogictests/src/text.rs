@@ -349,7 +349,8 @@ mod tests {
         assert_eq!(date(0), "1970-01-01");
         assert_eq!(date(-1), "1969-12-31");
         assert_eq!(date(19_782), "2024-02-29");
-        assert_eq!(date(-719_529), "0001-12-31 BC".replace("12-31", "01-01"));
+        assert_eq!(date(-719_162), "0001-01-01");
+        assert_eq!(date(-719_163), "0001-12-31 BC");
         assert_eq!(timestamp(-1), "1969-12-31 23:59:59.999999");
     }
 
