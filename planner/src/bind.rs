@@ -164,7 +164,8 @@ impl<'a> Binder<'a> {
             let Some(text) = &column.default else { continue };
             let expr = crate::parse::expression(text)?;
             let schema = datafusion::common::DFSchema::empty();
-            let expr = SqlToRel::new(self).sql_to_expr(expr, &schema, &mut PlannerContext::new())?;
+            let expr =
+                SqlToRel::new(self).sql_to_expr(expr, &schema, &mut PlannerContext::new())?;
             defaults.insert(column.name.clone(), cast(expr, column.data_type.clone()));
         }
         Ok(defaults)

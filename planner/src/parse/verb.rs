@@ -154,9 +154,8 @@ fn maintain(stream: &mut Stream<'_>) -> Result<Statement> {
     let mut analyze = !vacuum;
     if stream.at_sign(&Token::LParen) {
         let options = option::options(stream)?;
-        analyze |= options
-            .iter()
-            .any(|option| option.key == "analyze" && option.value.text() != "false");
+        analyze |=
+            options.iter().any(|option| option.key == "analyze" && option.value.text() != "false");
     }
     while let Some(index) = stream.accept_one(&["FULL", "FREEZE", "VERBOSE", "ANALYZE"]) {
         analyze |= index == 3;

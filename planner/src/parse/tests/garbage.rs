@@ -14,8 +14,36 @@ const SEEDS: [&str; 8] = [
 
 /// Scraps to put in.
 const SCRAPS: [&str; 30] = [
-    "(", ")", "[", "]", ",", ";", ".", "'", "\"", "$$", "$1", "--", "/*", "*/", "::", "=", "SELECT",
-    "AS", "FROM", "NULL", "é🦀", "\0", "\\", "1e", "0x", "E'", "CASE", "NOT", "IF NOT EXISTS", "KEY",
+    "(",
+    ")",
+    "[",
+    "]",
+    ",",
+    ";",
+    ".",
+    "'",
+    "\"",
+    "$$",
+    "$1",
+    "--",
+    "/*",
+    "*/",
+    "::",
+    "=",
+    "SELECT",
+    "AS",
+    "FROM",
+    "NULL",
+    "é🦀",
+    "\0",
+    "\\",
+    "1e",
+    "0x",
+    "E'",
+    "CASE",
+    "NOT",
+    "IF NOT EXISTS",
+    "KEY",
 ];
 
 /// A small generator of numbers, the same in every run (xorshift).

@@ -27,7 +27,8 @@ fn names_count_characters_of_the_whole_string() {
 
 #[test]
 fn queries_of_steps_keep_their_text() {
-    let sql = "CREATE PIPELINE p (a AS ( SELECT x -- why\n FROM t ), b MATERIALIZED AS (VALUES (1)))";
+    let sql =
+        "CREATE PIPELINE p (a AS ( SELECT x -- why\n FROM t ), b MATERIALIZED AS (VALUES (1)))";
     let Statement::CreatePipeline(pipeline) = one(sql) else { panic!("a pipeline") };
     let texts: Vec<&str> = pipeline
         .steps

@@ -131,7 +131,10 @@ fn canonical_text_is_printed_as_it_stands() {
 fn spellings_of_one_statement_have_one_canonical_form() {
     let pairs = [
         ("create or replace view V as select 1", "CREATE OR REPLACE VIEW v AS SELECT 1"),
-        ("CREATE SOURCE s FROM FILES 'a' FORMAT csv", "CREATE SOURCE s FROM FILES ('a') FORMAT CSV"),
+        (
+            "CREATE SOURCE s FROM FILES 'a' FORMAT csv",
+            "CREATE SOURCE s FROM FILES ('a') FORMAT CSV",
+        ),
         (
             "CREATE SOURCE s (a int PRIMARY KEY) FROM FILES ('a') KEEP NONE FORMAT JSON START AT EARLIEST",
             "CREATE SOURCE s (a INT, PRIMARY KEY (a)) FROM FILES ('a') FORMAT JSON",
@@ -146,7 +149,10 @@ fn spellings_of_one_statement_have_one_canonical_form() {
         ),
         ("explain analyze verbose select 1", "EXPLAIN (ANALYZE, VERBOSE) SELECT 1"),
         ("EXPLAIN LINEAGE delays.x", "EXPLAIN LINEAGE FOR delays.x"),
-        ("START TRANSACTION READ WRITE ISOLATION LEVEL READ COMMITTED", "BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE"),
+        (
+            "START TRANSACTION READ WRITE ISOLATION LEVEL READ COMMITTED",
+            "BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE",
+        ),
         ("END", "COMMIT"),
         ("ABORT WORK", "ROLLBACK"),
         ("ROLLBACK TO s", "ROLLBACK TO SAVEPOINT s"),
@@ -160,10 +166,19 @@ fn spellings_of_one_statement_have_one_canonical_form() {
         ("SET ROLE admin", "SET role TO 'admin'"),
         ("SHOW TIME ZONE", "SHOW timezone"),
         ("SHOW TRANSACTION ISOLATION LEVEL", "SHOW transaction_isolation"),
-        ("COPY t FROM STDIN WITH CSV HEADER DELIMITER AS ';' NULL ''", "COPY t FROM STDIN (FORMAT csv, HEADER, DELIMITER ';', NULL '')"),
-        ("COPY t TO STDOUT CSV FORCE QUOTE a, b", "COPY t TO STDOUT (FORMAT csv, FORCE_QUOTE (a, b))"),
+        (
+            "COPY t FROM STDIN WITH CSV HEADER DELIMITER AS ';' NULL ''",
+            "COPY t FROM STDIN (FORMAT csv, HEADER, DELIMITER ';', NULL '')",
+        ),
+        (
+            "COPY t TO STDOUT CSV FORCE QUOTE a, b",
+            "COPY t TO STDOUT (FORMAT csv, FORCE_QUOTE (a, b))",
+        ),
         ("COPY BINARY t FROM STDIN", "COPY t FROM STDIN (FORMAT binary)"),
-        ("COPY t FROM STDIN WITH (FORMAT 'csv', HEADER off, ENCODING 'UTF-8')", "COPY t FROM STDIN (FORMAT csv)"),
+        (
+            "COPY t FROM STDIN WITH (FORMAT 'csv', HEADER off, ENCODING 'UTF-8')",
+            "COPY t FROM STDIN (FORMAT csv)",
+        ),
         ("COPY t FROM STDIN WITH (FREEZE on)", "COPY t FROM STDIN"),
         ("VACUUM (FULL, ANALYZE) t (a, b)", "VACUUM ANALYZE t"),
         ("FETCH c", "FETCH FORWARD 1 FROM c"),

@@ -44,7 +44,10 @@ fn what_is_described_and_not_carried_out_is_refused_by_name() {
         ("SELECT * FROM t FOR SYSTEM_TIME AS OF 1", "FOR SYSTEM_TIME AS OF"),
         ("SELECT * FROM TUMBLE(TABLE t, DESCRIPTOR(ts), INTERVAL '1 h')", "TUMBLE(TABLE ...)"),
         ("DO $$ BEGIN END $$", "DO"),
-        ("CREATE VIEW v AS WITH x AS (SELECT 1) INSERT INTO t SELECT 1", "a query that changes rows"),
+        (
+            "CREATE VIEW v AS WITH x AS (SELECT 1) INSERT INTO t SELECT 1",
+            "a query that changes rows",
+        ),
     ];
     for (sql, construct) in refusals {
         let error = fail(sql);
