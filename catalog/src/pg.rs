@@ -50,7 +50,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 
 pub use class::{Class, class, classes};
-pub use context::{PgContext, PgFunction, PgRole, PgSession};
+pub use context::{PgContext, PgFunction, PgRole, PgSession, PgSystemTable};
 pub use description::comment;
 pub use fixed::{BuiltInFunction, built_in_functions, function_oid};
 pub use relation::{PgColumn, PgRelation, relation, relations};

@@ -30,7 +30,7 @@ pub(super) fn dependencies(table: &mut Table, view: &View<'_>) {
     for object in views(view) {
         push(table, object.id, object.id, "i");
         for needed in &object.depends_on {
-            if class(view.catalog, *needed).is_some() {
+            if class(view.catalog, view.context, *needed).is_some() {
                 push(table, object.id, *needed, "n");
             }
         }

@@ -185,7 +185,7 @@ pub(super) fn rows(table: &mut Table, view: &View<'_>) {
         ("typisdefined", true.into()),
     ];
     table.push_file(FILE, &fixed);
-    for class in classes(view.catalog).filter(|c| c.is_user() && c.kind != 'i') {
+    for class in classes(view.catalog, view.context).filter(|c| c.is_user() && c.kind != 'i') {
         push_row_types(table, &class);
     }
 }

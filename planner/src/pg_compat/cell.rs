@@ -158,9 +158,10 @@ pub(super) fn cells(array: &ArrayRef) -> Result<Vec<Cell>> {
 }
 
 fn list_cells(array: &ArrayRef) -> Result<Vec<Cell>> {
-    let item = match array.data_type() {
-        DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => item,
-        _ => return Ok(vec![Cell::Null; array.len()]),
+    let (DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _)) =
+        array.data_type()
+    else {
+        return Ok(vec![Cell::Null; array.len()]);
     };
     let plain = cast(array, &DataType::List(Arc::clone(item)))?;
     let lists = plain.as_list::<i32>();
