@@ -19,6 +19,7 @@
 //! decide.
 
 use datafusion::sql::sqlparser::ast;
+use datafusion::sql::sqlparser::parser::Parser;
 
 use crate::error::{Error, Result};
 use crate::statement::{Parsed, Statement};
@@ -88,7 +89,7 @@ pub fn query(sql: &str) -> Result<Box<ast::Query>> {
 pub fn expression(sql: &str) -> Result<ast::Expr> {
     let text = Text::read(sql)?;
     let mut stream = Stream::new(&text, text.all());
-    let expression = stream.sql(|parser| parser.parse_expr())?;
+    let expression = stream.sql(Parser::parse_expr)?;
     stream.end()?;
     Ok(expression)
 }
