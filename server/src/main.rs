@@ -6,6 +6,9 @@ use std::process::ExitCode;
 use clap::Parser;
 use levada_server::command::Cli;
 
+/// Threads at least: a query that computes for long keeps one busy, and others must still be heard.
+const THREADS_MIN: usize = 4;
+
 /// Stack of the threads that plan queries: deep expressions are walked by recursion.
 const STACK_BYTES: usize = 32 * 1024 * 1024;
 
@@ -15,8 +18,10 @@ fn main() -> ExitCode {
         tracing::debug!("a TLS provider was installed already");
     }
     let cli = Cli::parse();
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
+        .worker_threads(cores.max(THREADS_MIN))
         .thread_stack_size(STACK_BYTES)
         .build();
     let result = match runtime {

@@ -134,16 +134,26 @@ pub(crate) async fn to_client(
     client.wire.put(&CopyOutResponse::new(format, columns_count, formats));
 
     let writer = Writer::new(&options);
-    message(&mut client.wire.output, |out| {
-        writer.head(&result.schema, out);
-        Ok(())
-    })?;
+    // A line of names is a message; the binary header opens the message of the first row, where drivers
+    // look for it.
+    let mut head = BytesMut::new();
+    writer.head(&result.schema, &mut head);
+    if options.format != CopyFormat::Binary {
+        let line = head.split();
+        message(&mut client.wire.output, |out| {
+            out.put_slice(&line);
+            Ok(())
+        })?;
+    }
     let mut sent = 0_u64;
     while let Some(batch) = rows::guarded(token, &client.wire, result.stream.next()).await? {
         let batch = batch?;
         let columns = rows::columns(&batch, &result.schema, &writer.formats(count));
         for row in 0..batch.num_rows() {
-            message(&mut client.wire.output, |out| writer.row(&columns, row, out))?;
+            message(&mut client.wire.output, |out| {
+                out.put_slice(&head.split());
+                writer.row(&columns, row, out)
+            })?;
             sent += 1;
             if client.wire.output.len() >= crate::pg::wire::OUTPUT_BYTES {
                 rows::relieve(token, &mut client.wire).await?;
@@ -151,6 +161,7 @@ pub(crate) async fn to_client(
         }
     }
     message(&mut client.wire.output, |out| {
+        out.put_slice(&head);
         writer.tail(out);
         Ok(())
     })?;
