@@ -1,6 +1,6 @@
 //! `pg_rewrite` and `pg_depend`: which view needs which relation.
 //!
-//! As in PostgreSQL, a view's rule stands between: the rule is internal to the view and needs the relations that
+//! As in `PostgreSQL`, a view's rule stands between: the rule is internal to the view and needs the relations that
 //! the query names.
 
 use super::description::PG_CLASS;

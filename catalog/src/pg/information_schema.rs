@@ -1,6 +1,6 @@
 //! The filled relations of `information_schema`.
 //!
-//! Materialized views are listed here too, as `MATERIALIZED VIEW`: PostgreSQL hides them, but tools that read
+//! Materialized views are listed here too, as `MATERIALIZED VIEW`: `PostgreSQL` hides them, but tools that read
 //! only this schema would miss what this database is about.
 
 use super::class::{Class, schema_of};
