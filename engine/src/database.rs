@@ -139,21 +139,21 @@ impl Inner {
         lock(&self.shared.sources).retain(|id, _| ids.contains(id));
         lock(&self.shared.sinks).retain(|id, _| ids.contains(id));
         for object in wanted(ObjectKind::Source) {
-            if !tasks.contains_key(&object.id) {
+            tasks.entry(object.id).or_insert_with(|| {
                 let status = Arc::new(SourceStatus::new());
                 lock(&self.shared.sources).insert(object.id, Arc::clone(&status));
                 let shared = Arc::clone(&self.shared);
                 let run = ingest::run(shared, Arc::clone(object), status, self.requests.clone());
-                tasks.insert(object.id, task::spawn(format!("source {}", object.name), run));
-            }
+                task::spawn(format!("source {}", object.name), run)
+            });
         }
         for object in wanted(ObjectKind::Sink) {
-            if !tasks.contains_key(&object.id) {
+            tasks.entry(object.id).or_insert_with(|| {
                 let status = Arc::new(SinkStatus::default());
                 lock(&self.shared.sinks).insert(object.id, Arc::clone(&status));
                 let run = emit::run(Arc::clone(&self.shared), Arc::clone(object), status);
-                tasks.insert(object.id, task::spawn(format!("sink {}", object.name), run));
-            }
+                task::spawn(format!("sink {}", object.name), run)
+            });
         }
     }
 

@@ -48,7 +48,7 @@ pub enum Error {
     Internal(String),
 }
 
-/// What is wrong with a statement, in PostgreSQL's terms.
+/// What is wrong with a statement, in `PostgreSQL`'s terms.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StatementError {
     /// SQLSTATE.

@@ -130,7 +130,7 @@ impl Core {
         let left = loop {
             match next {
                 Some(Request::Ingest(ingest, answer)) => {
-                    self.take_ingest(&mut group, *ingest, answer)
+                    self.take_ingest(&mut group, *ingest, answer);
                 }
                 Some(Request::Commit(transaction, answer)) if transaction.catalog.is_empty() => {
                     self.take_transaction(&mut group, *transaction, answer);

@@ -33,11 +33,11 @@ pub struct CopyOptions {
 /// The data format of a `COPY`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CopyFormat {
-    /// PostgreSQL's text format.
+    /// `PostgreSQL`'s text format.
     Text,
     /// Comma separated values.
     Csv,
-    /// PostgreSQL's binary format.
+    /// `PostgreSQL`'s binary format.
     Binary,
 }
 

@@ -1,4 +1,4 @@
-//! Queries: bind, rewrite PostgreSQL's shapes, plan, stream at one epoch.
+//! Queries: bind, rewrite `PostgreSQL`'s shapes, plan, stream at one epoch.
 
 use std::sync::Arc;
 
@@ -267,7 +267,7 @@ pub(super) fn scanned(plan: &LogicalPlan) -> Result<Vec<u32>> {
     Ok(found)
 }
 
-/// The plan's output with the names that PostgreSQL gives.
+/// The plan's output with the names that `PostgreSQL` gives.
 fn output_schema(plan: &LogicalPlan, names: &OutputNames) -> SchemaRef {
     let fields = plan.schema().fields();
     let planned: Vec<&str> = fields.iter().map(|f| f.name().as_str()).collect();
