@@ -32,11 +32,11 @@ pub enum Error {
     #[error("{message}")]
     Evaluation {
         /// SQLSTATE of the first failed row.
-        sqlstate: String,
+        sqlstate: Box<str>,
         /// Its message.
-        message: String,
+        message: Box<str>,
         /// The relation that was read.
-        relation: String,
+        relation: Box<str>,
         /// How many rows failed.
         rows: i64,
     },

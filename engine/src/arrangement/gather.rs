@@ -8,8 +8,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BinaryViewBuilder, BooleanBufferBuilder, PrimitiveArray,
-    StringViewBuilder, downcast_primitive, new_empty_array,
+    Array, ArrayRef, BinaryViewBuilder, BooleanBufferBuilder, PrimitiveArray, StringViewBuilder,
+    downcast_primitive, new_empty_array,
 };
 use arrow::buffer::NullBuffer;
 use arrow::compute::interleave;

@@ -153,7 +153,7 @@ impl Session {
         } else {
             let mut fields = Vec::with_capacity(columns.len());
             for column in columns {
-                let field = table_schema.field_with_name(&column.name).map_err(|_| {
+                let field = table_schema.field_with_name(&column.name).map_err(|_lost| {
                     Error::from(levada_planner::Error::UnknownColumn {
                         name: column.name.clone(),
                         position: column.position,
