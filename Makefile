@@ -14,7 +14,7 @@ all: build
 
 build:
 	scripts/install.sh cc
-	$(CARGO) build --locked -p levada-server
+	$(CARGO) build --locked --workspace --bins
 
 demo: build
 	scripts/install.sh psql venv

@@ -10,13 +10,13 @@
 //! | sink | `f` | nothing: it is a follower |
 //! | pipeline | - | its steps, objects of the schema of the same name |
 //!
-//! Identifiers are PostgreSQL OIDs: allocated once from [`FIRST_USER_OID`], never reused.
+//! Identifiers are `PostgreSQL` OIDs: allocated once from [`FIRST_USER_OID`], never reused.
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-/// A PostgreSQL OID.
+/// A `PostgreSQL` OID.
 pub type ObjectId = u32;
 
 /// The first OID given to an object of a user; those below are the system's.

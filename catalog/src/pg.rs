@@ -1,6 +1,6 @@
-//! `pg_catalog` and `information_schema`: what PostgreSQL clients ask before they show anything.
+//! `pg_catalog` and `information_schema`: what `PostgreSQL` clients ask before they show anything.
 //!
-//! Every relation of PostgreSQL 15 exists here with its exact columns, as an Arrow batch made from one
+//! Every relation of `PostgreSQL` 15 exists here with its exact columns, as an Arrow batch made from one
 //! catalog version and one session's context. No table is opened and nothing is stored:
 //!
 //! ```text
@@ -17,10 +17,10 @@
 //!
 //! # Types
 //! `oid` and its kin are `UInt32`; `name`, `text`, `"char"` are `Utf8`; `int2vector`, `oid[]`, `text[]` are lists.
-//! Each field carries its PostgreSQL type name under [`PG_TYPE_KEY`], so that the wire can announce it.
+//! Each field carries its `PostgreSQL` type name under [`PG_TYPE_KEY`], so that the wire can announce it.
 //!
 //! # Identifiers
-//! Objects have OIDs of their own. What PostgreSQL counts as an object and this catalog does not (a key's
+//! Objects have OIDs of their own. What `PostgreSQL` counts as an object and this catalog does not (a key's
 //! index and constraint, a relation's row type, a default) has an OID computed from its owner's: [`oid`].
 
 mod activity;
@@ -50,7 +50,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 
 pub use class::{Class, class, classes};
-pub use context::{PgContext, PgFunction, PgRole, PgSession};
+pub use context::{PgContext, PgFunction, PgRole, PgSession, PgSystemTable};
 pub use description::comment;
 pub use fixed::{BuiltInFunction, built_in_functions, function_oid};
 pub use relation::{PgColumn, PgRelation, relation, relations};
@@ -61,10 +61,10 @@ pub use types::{PgType, by_name, format_type, of_arrow, resolve_type, type_by_oi
 use crate::Catalog;
 use table::Table;
 
-/// Key of a field's metadata that holds its PostgreSQL type name, for example `oid` or `int2vector`.
+/// Key of a field's metadata that holds its `PostgreSQL` type name, for example `oid` or `int2vector`.
 pub const PG_TYPE_KEY: &str = "pg_type";
 
-/// The level of PostgreSQL that columns and versions follow.
+/// The level of `PostgreSQL` that columns and versions follow.
 pub const SERVER_VERSION: &str = "15.18";
 
 /// [`SERVER_VERSION`] as one number.

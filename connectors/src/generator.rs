@@ -46,7 +46,7 @@ pub(crate) struct Generator<E> {
 
 impl<E: Events> Generator<E> {
     /// A source of `events` with the options EVENTS and RATE.
-    pub(crate) fn new(
+    pub(crate) fn source(
         events: E,
         options: &Options,
         declared: Option<&SchemaRef>,
@@ -82,15 +82,13 @@ impl<E: Events> Generator<E> {
 
     fn at(offset: &Offset) -> Result<u64> {
         let bad = |message| Error::Offset { split: SPLIT.to_owned(), message };
-        match offset.0.split_first() {
-            Some((&VERSION, number)) => {
-                let number = number.try_into().map_err(|_: std::array::TryFromSliceError| {
-                    bad("it does not have the length of an event number")
-                })?;
-                Ok(u64::from_be_bytes(number))
-            }
-            _ => Err(bad("it has an unknown version")),
-        }
+        let Some((&VERSION, number)) = offset.0.split_first() else {
+            return Err(bad("it has an unknown version"));
+        };
+        let Ok(number) = number.try_into() else {
+            return Err(bad("it does not have the length of an event number"));
+        };
+        Ok(u64::from_be_bytes(number))
     }
 }
 

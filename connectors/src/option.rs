@@ -179,7 +179,7 @@ fn expected(kind: OptionKind) -> String {
     }
 }
 
-/// The words PostgreSQL accepts for a boolean; no word at all (`HEADER`) means true.
+/// The words Postgres accepts for a boolean; no word at all (`HEADER`) means true.
 fn truth(text: &str) -> Option<bool> {
     match text.trim().to_ascii_lowercase().as_str() {
         "" | "true" | "t" | "on" | "yes" | "1" => Some(true),

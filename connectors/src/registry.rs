@@ -223,7 +223,7 @@ mod tests {
     use std::sync::Arc;
 
     fn error_of(request: &SourceRequest<'_>) -> Error {
-        source(request).err().expect("the request is wrong")
+        source(request).expect_err("the request is wrong")
     }
 
     fn text(error: &Error) -> String {
@@ -285,12 +285,12 @@ mod tests {
             format_options: &[],
             schema,
         };
-        let error = sink(&request).err().expect("CSV has no lists");
+        let error = sink(&request).expect_err("CSV has no lists");
         assert_eq!(error.kind(), Kind::Unsupported);
         let generator = ["counter".to_owned()];
         let request = SinkRequest { connector: "generator", arguments: &generator, ..request };
         assert_eq!(
-            sink(&request).err().expect("nobody can write to a generator").to_string(),
+            sink(&request).expect_err("nobody can write to a generator").to_string(),
             "connector \"generator\" as a sink is not supported"
         );
     }

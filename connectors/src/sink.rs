@@ -22,6 +22,7 @@ use crate::error::Result;
 
 /// What a target promises.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::enum_variant_names, reason = "these are the usual names")]
 pub enum Delivery {
     /// Each epoch takes effect once.
     ExactlyOnce,

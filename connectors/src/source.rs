@@ -92,7 +92,7 @@ pub struct Split {
 pub struct Problem {
     /// The split's name.
     pub split: String,
-    /// What is wrong, PostgreSQL style.
+    /// What is wrong, Postgres style.
     pub message: String,
 }
 
@@ -136,7 +136,7 @@ pub struct Reject {
     pub position: String,
     /// Line or row, from 1.
     pub line: u64,
-    /// What is wrong, PostgreSQL style.
+    /// What is wrong, Postgres style.
     pub error: String,
     /// SQLSTATE, such as `22P02`.
     pub sqlstate: &'static str,

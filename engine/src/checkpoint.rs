@@ -20,7 +20,6 @@ use levada_storage::table::file::{FileWriter, Profile};
 
 use crate::error::{Error, Result};
 use crate::graph::Work;
-use crate::image::FILE_ROWS_MAX;
 use crate::operator::{HASH_VERSION, StateRun};
 use crate::relation::{Relation, Store};
 use crate::system;
@@ -141,7 +140,6 @@ impl Core {
         for batch in batches {
             writer.write(batch)?;
         }
-        debug_assert!(writer.rows() as usize <= 2 * FILE_ROWS_MAX, "files are bounded");
         let path = format!("{folder}/{}.parquet", self.log.mint());
         Ok(self.runtime.block_on(writer.finish(self.shared.blob.as_ref(), &path))?)
     }
@@ -249,7 +247,8 @@ pub(crate) fn folder_of(name: &str, id: u32) -> String {
         .map(|c| if c.is_ascii_alphanumeric() || c == '_' || c == '.' { c } else { '-' })
         .take(80)
         .collect();
-    format!("data/{plain}-{id}")
+    let schema = if plain.contains('.') { "" } else { "public." };
+    format!("data/{schema}{plain}-{id}")
 }
 
 fn run_of(run: &StateRun) -> Run {

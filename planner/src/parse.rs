@@ -15,10 +15,11 @@
 //! them. Within these no input makes the stack overflow.
 //!
 //! What Levada's SQL describes but this release does not carry out is refused here by its name, with
-//! `0A000`; what PostgreSQL knows and sqlparser reads becomes [`Statement::Sql`], for the engine to
+//! `0A000`; what `PostgreSQL` knows and sqlparser reads becomes [`Statement::Sql`], for the engine to
 //! decide.
 
 use datafusion::sql::sqlparser::ast;
+use datafusion::sql::sqlparser::parser::Parser;
 
 use crate::error::{Error, Result};
 use crate::statement::{Parsed, Statement};
@@ -63,7 +64,7 @@ pub const SET_OPERATIONS_MAX: usize = 500;
 /// The statements of `sql`, which may be none.
 ///
 /// # Errors
-/// The first that does not parse: nothing of the string is to be carried out then, as in PostgreSQL.
+/// The first that does not parse: nothing of the string is to be carried out then, as in `PostgreSQL`.
 pub fn parse(sql: &str) -> Result<Vec<Parsed>> {
     let text = Text::read(sql)?;
     text.statements().into_iter().map(|range| parsed(&text, range)).collect()
@@ -88,7 +89,7 @@ pub fn query(sql: &str) -> Result<Box<ast::Query>> {
 pub fn expression(sql: &str) -> Result<ast::Expr> {
     let text = Text::read(sql)?;
     let mut stream = Stream::new(&text, text.all());
-    let expression = stream.sql(|parser| parser.parse_expr())?;
+    let expression = stream.sql(Parser::parse_expr)?;
     stream.end()?;
     Ok(expression)
 }

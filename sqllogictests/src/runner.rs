@@ -16,6 +16,25 @@ pub enum Purpose {
     Compare,
     /// Put the answers in the place of the expectations.
     Complete,
+    /// Put the answers where nothing is expected yet, compare the others.
+    Fill,
+}
+
+impl Purpose {
+    /// The purpose for an expectation that is empty or not.
+    fn of(self, empty: bool) -> Self {
+        match self {
+            Self::Fill if empty => Self::Complete,
+            Self::Fill => Self::Compare,
+            other => other,
+        }
+    }
+}
+
+/// Whether a statement leaves its error or its messages open.
+fn is_open(statement: &Statement) -> bool {
+    statement.expected == Expected::Error(String::new())
+        || statement.messages.as_ref().is_some_and(Vec::is_empty)
 }
 
 /// The first thing that was not as written.
@@ -59,7 +78,7 @@ pub async fn run(
         if labels.contains(&"postgres") {
             // Notices, hints and details are worded by each server on its own.
             if let Some(Action::Statement(statement)) = &mut record.action
-                && purpose == Purpose::Compare
+                && purpose != Purpose::Complete
             {
                 statement.messages = None;
             }
@@ -95,19 +114,19 @@ async fn step(
     match record.action.as_mut().context("a record without a directive does not run")? {
         Action::Statement(statement) => {
             let answer = target.run(&statement.sql).await?;
-            Ok(match purpose {
-                Purpose::Compare => compare_statement(statement, &answer),
+            Ok(match purpose.of(is_open(statement)) {
                 Purpose::Complete => complete_statement(statement, answer),
+                _ => compare_statement(statement, &answer),
             })
         }
         Action::Query(query) => match target.run(&query.sql).await? {
             Err(failure) => Ok(Some(format!("failed: {failure}"))),
-            Ok(answer) => Ok(match purpose {
-                Purpose::Compare => compare_query(query, answer),
+            Ok(answer) => Ok(match purpose.of(query.rows.is_empty()) {
                 Purpose::Complete => {
                     complete_query(query, answer);
                     None
                 }
+                _ => compare_query(query, answer),
             }),
         },
         Action::Parquet(parquet) => {
@@ -117,14 +136,11 @@ async fn step(
                 if parquet.sorted {
                     rows.sort();
                 }
-                match purpose {
-                    Purpose::Compare => {
-                        difference = difference.or_else(|| compare_rows(&parquet.rows, &rows));
-                    }
-                    Purpose::Complete => {
-                        parquet.types = types;
-                        parquet.rows = rows;
-                    }
+                if purpose.of(parquet.rows.is_empty()) == Purpose::Complete {
+                    parquet.types = types;
+                    parquet.rows = rows;
+                } else {
+                    difference = difference.or_else(|| compare_rows(&parquet.rows, &rows));
                 }
             }
             Ok(difference)

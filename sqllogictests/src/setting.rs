@@ -5,7 +5,7 @@
 //! | `LEVADA_SLT` | only scripts whose path holds this text |
 //! | `LEVADA_SEED` | the seed, where a run is seeded |
 //! | `LEVADA_SEEDS` | how many seeds to try |
-//! | `LEVADA_COMPLETE` | `1`: rewrite expectations with the answers |
+//! | `LEVADA_COMPLETE` | `1`: rewrite expectations with the answers; `fill`: only those that are empty |
 //! | `LEVADA_POSTGRES` | URL of a PostgreSQL for the second oracle |
 //! | `LEVADA_VIEWS` | views of the random generator |
 //! | `LEVADA_KILLS` | kills of the crash test |

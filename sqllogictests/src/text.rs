@@ -122,6 +122,7 @@ fn float4(v: f32) -> String {
 }
 
 /// PostgreSQL's shape for the shortest digits: plain between 1e-4 and 10^digits, else scientific.
+#[expect(clippy::fn_params_excessive_bools, reason = "what a float is besides its digits")]
 fn float(nan: bool, infinite: bool, negative: bool, shortest: &str, digits: i32) -> String {
     if nan {
         return "NaN".to_owned();
@@ -349,7 +350,8 @@ mod tests {
         assert_eq!(date(0), "1970-01-01");
         assert_eq!(date(-1), "1969-12-31");
         assert_eq!(date(19_782), "2024-02-29");
-        assert_eq!(date(-719_529), "0001-12-31 BC".replace("12-31", "01-01"));
+        assert_eq!(date(-719_162), "0001-01-01");
+        assert_eq!(date(-719_163), "0001-12-31 BC");
         assert_eq!(timestamp(-1), "1969-12-31 23:59:59.999999");
     }
 

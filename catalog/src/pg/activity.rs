@@ -36,7 +36,7 @@ pub(super) fn databases(table: &mut Table, view: &View<'_>) {
 
 pub(super) fn tables(table: &mut Table, view: &View<'_>) {
     let stored = |kind| matches!(kind, 'r' | 'm');
-    for class in classes(view.catalog).filter(|c| c.is_user() && stored(c.kind)) {
+    for class in classes(view.catalog, view.context).filter(|c| c.is_user() && stored(c.kind)) {
         table.push([
             ("relid", class.oid.into()),
             ("schemaname", schema_of(view, &class).into()),

@@ -7,7 +7,7 @@ use super::{View, classes, of_arrow, oid, type_by_oid};
 use crate::object::{Column, ObjectId};
 
 pub(super) fn attributes(table: &mut Table, view: &View<'_>) {
-    for class in classes(view.catalog) {
+    for class in classes(view.catalog, view.context) {
         push_class(table, &class);
     }
 }
@@ -20,9 +20,14 @@ fn push_class(table: &mut Table, class: &Class<'_>) {
             }
         }
         Origin::Key(object) => {
-            let columns = Key::of(object).into_iter().flat_map(|k| k.columns());
+            let columns = Key::of(object).into_iter().flat_map(Key::columns);
             for (number, (_, column)) in (1..).zip(columns) {
                 push_column(table, class.oid, number, column, false);
+            }
+        }
+        Origin::Extra(extra) => {
+            for (number, column) in (1..).zip(&extra.columns) {
+                push_column(table, class.oid, number, column, !column.nullable);
             }
         }
         Origin::System(relation) => {

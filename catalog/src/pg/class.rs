@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::key::Key;
 use super::relation::PgRelation;
 use super::table::{Table, Value};
-use super::{View, name, oid, relations, role_oid};
+use super::{PgContext, PgSystemTable, View, name, oid, relations, role_oid};
 use crate::Catalog;
 use crate::object::{Detail, INFORMATION_SCHEMA_OID, Object, ObjectId, PG_CATALOG_OID};
 
@@ -41,6 +41,8 @@ pub enum Origin<'a> {
     Key(&'a Object),
     /// The system catalog.
     System(&'static PgRelation),
+    /// Another relation of the system.
+    Extra(&'a PgSystemTable),
 }
 
 impl<'a> Class<'a> {
@@ -88,10 +90,21 @@ impl<'a> Class<'a> {
         }
     }
 
+    fn of_extra(table: &'a PgSystemTable) -> Self {
+        Self {
+            oid: table.oid,
+            name: Cow::Borrowed(&table.name),
+            namespace: table.namespace,
+            owner: "admin",
+            kind: 'r',
+            origin: Origin::Extra(table),
+        }
+    }
+
     /// Whether a user made it.
     #[must_use]
     pub fn is_user(&self) -> bool {
-        !matches!(self.origin, Origin::System(_))
+        !matches!(self.origin, Origin::System(_) | Origin::Extra(_))
     }
 
     /// The object it is, for relations of users.
@@ -107,31 +120,37 @@ impl<'a> Class<'a> {
             Origin::Object(object) => object.columns().map_or(0, <[_]>::len),
             Origin::Key(object) => object.key().len(),
             Origin::System(relation) => relation.columns.len(),
+            Origin::Extra(table) => table.columns.len(),
         }
     }
 }
 
-/// All classes: relations of users, indexes of their keys, then the system catalog.
-pub fn classes(catalog: &Catalog) -> impl Iterator<Item = Class<'_>> {
+/// All classes: relations of users, indexes of their keys, then the system's.
+pub fn classes<'a>(
+    catalog: &'a Catalog,
+    context: &'a PgContext,
+) -> impl Iterator<Item = Class<'a>> {
     let objects = catalog.objects().map(Arc::as_ref);
     let user = objects.flat_map(|o| Class::of_object(o).into_iter().chain(Class::of_key(o)));
-    user.chain(relations().iter().map(Class::of_system))
+    let extra = context.system_tables.iter().map(Class::of_extra);
+    user.chain(extra).chain(relations().iter().map(Class::of_system))
 }
 
 /// The class with that OID.
 #[must_use]
-pub fn class(catalog: &Catalog, id: ObjectId) -> Option<Class<'_>> {
+pub fn class<'a>(catalog: &'a Catalog, context: &'a PgContext, id: ObjectId) -> Option<Class<'a>> {
     if let Some(object) = catalog.get(id) {
         return Class::of_object(object);
     }
     if let Some(owner) = oid::relation_of_key_index(id) {
         return catalog.get(owner).and_then(|o| Class::of_key(o));
     }
-    relations().iter().find(|r| r.oid == id).map(Class::of_system)
+    let system = relations().iter().find(|r| r.oid == id).map(Class::of_system);
+    system.or_else(|| context.system_tables.iter().find(|t| t.oid == id).map(Class::of_extra))
 }
 
 pub(super) fn rows(table: &mut Table, view: &View<'_>) {
-    for class in classes(view.catalog) {
+    for class in classes(view.catalog, view.context) {
         push(table, &class);
     }
 }

@@ -1,9 +1,9 @@
 //! What a session contributes to the system catalog.
 
-use crate::object::ObjectId;
+use crate::object::{Column, ObjectId};
 
 /// A session's view of database, roles and settings.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct PgContext {
     /// Name of the database.
     pub database: String,
@@ -21,6 +21,8 @@ pub struct PgContext {
     pub sessions: Vec<PgSession>,
     /// Functions that `pg_proc` lists besides those of the types.
     pub functions: Vec<PgFunction>,
+    /// Relations of the system outside of `pg_catalog` and `information_schema`.
+    pub system_tables: Vec<PgSystemTable>,
     /// Bytes on disk by relation, for those that store rows.
     pub sizes: Vec<(ObjectId, u64)>,
     /// Process id announced to this client.
@@ -42,6 +44,7 @@ impl Default for PgContext {
             roles: Vec::new(),
             sessions: Vec::new(),
             functions: Vec::new(),
+            system_tables: Vec::new(),
             sizes: Vec::new(),
             backend_pid: 0,
             started_at: 0,
@@ -82,6 +85,19 @@ pub struct PgSession {
     pub state: String,
     /// Text of its statement.
     pub query: String,
+}
+
+/// A relation of the system, for example one of schema `sys`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PgSystemTable {
+    /// OID.
+    pub oid: ObjectId,
+    /// OID of its schema.
+    pub namespace: ObjectId,
+    /// Bare name.
+    pub name: String,
+    /// Columns in order.
+    pub columns: Vec<Column>,
 }
 
 /// A function to list in `pg_proc`.

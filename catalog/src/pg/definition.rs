@@ -2,7 +2,7 @@
 
 use super::key::Key;
 use super::name::{qualified_name, quote_identifier};
-use super::{class, oid};
+use super::{Class, oid};
 use crate::Catalog;
 use crate::object::{Detail, Object, ObjectId};
 
@@ -35,7 +35,7 @@ pub fn index(catalog: &Catalog, id: ObjectId, column: usize) -> Option<String> {
     if column > 0 {
         return Some(names.nth(column - 1).unwrap_or_default());
     }
-    let relation = qualified_name(catalog, &class(catalog, owner.id)?);
+    let relation = qualified_name(catalog, &Class::of_object(owner)?);
     let columns = names.collect::<Vec<_>>().join(", ");
     let name = quote_identifier(&key.name());
     Some(format!("CREATE UNIQUE INDEX {name} ON {relation} USING btree ({columns})"))
@@ -54,7 +54,7 @@ pub fn constraint(catalog: &Catalog, id: ObjectId) -> Option<String> {
 #[must_use]
 pub fn rule(catalog: &Catalog, id: ObjectId) -> Option<String> {
     let owner = oid::relation_of_rewrite_rule(id)?;
-    let name = qualified_name(catalog, &class(catalog, owner)?);
+    let name = qualified_name(catalog, &Class::of_object(catalog.get(owner)?)?);
     let query = view(catalog, owner)?;
     Some(format!("CREATE RULE \"_RETURN\" AS ON SELECT TO {name} DO INSTEAD {query}"))
 }

@@ -1,6 +1,6 @@
 //! `pg_rewrite` and `pg_depend`: which view needs which relation.
 //!
-//! As in PostgreSQL, a view's rule stands between: the rule is internal to the view and needs the relations that
+//! As in `PostgreSQL`, a view's rule stands between: the rule is internal to the view and needs the relations that
 //! the query names.
 
 use super::description::PG_CLASS;
@@ -30,7 +30,7 @@ pub(super) fn dependencies(table: &mut Table, view: &View<'_>) {
     for object in views(view) {
         push(table, object.id, object.id, "i");
         for needed in &object.depends_on {
-            if class(view.catalog, *needed).is_some() {
+            if class(view.catalog, view.context, *needed).is_some() {
                 push(table, object.id, *needed, "n");
             }
         }

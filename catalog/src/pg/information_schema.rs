@@ -1,6 +1,6 @@
 //! The filled relations of `information_schema`.
 //!
-//! Materialized views are listed here too, as `MATERIALIZED VIEW`: PostgreSQL hides them, but tools that read
+//! Materialized views are listed here too, as `MATERIALIZED VIEW`: `PostgreSQL` hides them, but tools that read
 //! only this schema would miss what this database is about.
 
 use super::class::{Class, schema_of};
@@ -24,7 +24,7 @@ pub(super) fn schemata(table: &mut Table, view: &View<'_>) {
 }
 
 pub(super) fn tables(table: &mut Table, view: &View<'_>) {
-    for class in classes(view.catalog).filter(|c| c.kind != 'i') {
+    for class in classes(view.catalog, view.context).filter(|c| c.kind != 'i') {
         let (kind, writable) = match class.kind {
             'v' => ("VIEW", false),
             'm' => ("MATERIALIZED VIEW", false),
@@ -41,7 +41,7 @@ pub(super) fn tables(table: &mut Table, view: &View<'_>) {
 }
 
 pub(super) fn views(table: &mut Table, view: &View<'_>) {
-    for class in classes(view.catalog).filter(|c| matches!(c.kind, 'v' | 'm')) {
+    for class in classes(view.catalog, view.context).filter(|c| matches!(c.kind, 'v' | 'm')) {
         let cells = [
             ("view_definition", definition::view(view.catalog, class.oid).into()),
             ("check_option", "NONE".into()),
@@ -56,7 +56,7 @@ pub(super) fn views(table: &mut Table, view: &View<'_>) {
 }
 
 pub(super) fn columns(table: &mut Table, view: &View<'_>) {
-    for class in classes(view.catalog).filter(|c| c.kind != 'i') {
+    for class in classes(view.catalog, view.context).filter(|c| c.kind != 'i') {
         match class.origin {
             super::class::Origin::System(relation) => {
                 for (number, column) in (1..).zip(&relation.columns) {
@@ -73,6 +73,11 @@ pub(super) fn columns(table: &mut Table, view: &View<'_>) {
             }
             super::class::Origin::Object(object) => {
                 for (number, column) in (1..).zip(object.columns().unwrap_or_default()) {
+                    push_column(table, view, &class, number, &Entry::of(column));
+                }
+            }
+            super::class::Origin::Extra(extra) => {
+                for (number, column) in (1..).zip(&extra.columns) {
                     push_column(table, view, &class, number, &Entry::of(column));
                 }
             }
@@ -216,9 +221,9 @@ pub(super) fn constraint_tables(table: &mut Table, view: &View<'_>) {
 }
 
 pub(super) fn view_tables(table: &mut Table, view: &View<'_>) {
-    for class in classes(view.catalog).filter(|c| matches!(c.kind, 'v' | 'm')) {
+    for class in classes(view.catalog, view.context).filter(|c| matches!(c.kind, 'v' | 'm')) {
         let needed = class.object().map(|o| o.depends_on.as_slice()).unwrap_or_default();
-        for used in needed.iter().filter_map(|id| super::class(view.catalog, *id)) {
+        for used in needed.iter().filter_map(|id| super::class(view.catalog, view.context, *id)) {
             table.push([
                 ("view_catalog", (&view.context.database).into()),
                 ("view_schema", schema_of(view, &class).into()),
@@ -244,7 +249,7 @@ pub(super) fn foreign_tables(table: &mut Table, view: &View<'_>) {
 }
 
 pub(super) fn table_privileges(table: &mut Table, view: &View<'_>) {
-    for class in classes(view.catalog).filter(|c| c.is_user() && c.kind != 'i') {
+    for class in classes(view.catalog, view.context).filter(|c| c.is_user() && c.kind != 'i') {
         let rights: &[&str] = match class.kind {
             'r' => &["INSERT", "SELECT", "UPDATE", "DELETE", "TRUNCATE"],
             _ => &["SELECT"],

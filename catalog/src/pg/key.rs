@@ -1,7 +1,7 @@
 //! Declared keys: `pg_index` and `pg_constraint`.
 //!
 //! A table's or source's primary key is a constraint with a unique index; a materialized view's `KEY` is a
-//! unique index alone, as PostgreSQL has no constraints on views. Neither index exists as a structure of its
+//! unique index alone, as `PostgreSQL` has no constraints on views. Neither index exists as a structure of its
 //! own: the key is what the relation is stored and updated by.
 
 use super::table::{Table, Value};

@@ -6,7 +6,7 @@ use super::table::Table;
 use super::{View, classes, definition, name, oid};
 
 pub(super) fn tables(table: &mut Table, view: &View<'_>) {
-    for class in classes(view.catalog).filter(|c| c.kind == 'r') {
+    for class in classes(view.catalog, view.context).filter(|c| c.kind == 'r') {
         table.push([
             ("schemaname", schema_of(view, &class).into()),
             ("tablename", class.name.as_ref().into()),
@@ -20,7 +20,7 @@ pub(super) fn tables(table: &mut Table, view: &View<'_>) {
 }
 
 pub(super) fn views(table: &mut Table, view: &View<'_>) {
-    for class in classes(view.catalog).filter(|c| c.kind == 'v') {
+    for class in classes(view.catalog, view.context).filter(|c| c.kind == 'v') {
         table.push([
             ("schemaname", schema_of(view, &class).into()),
             ("viewname", class.name.as_ref().into()),
@@ -31,7 +31,7 @@ pub(super) fn views(table: &mut Table, view: &View<'_>) {
 }
 
 pub(super) fn materialized_views(table: &mut Table, view: &View<'_>) {
-    for class in classes(view.catalog).filter(|c| c.kind == 'm') {
+    for class in classes(view.catalog, view.context).filter(|c| c.kind == 'm') {
         table.push([
             ("schemaname", schema_of(view, &class).into()),
             ("matviewname", class.name.as_ref().into()),

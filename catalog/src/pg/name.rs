@@ -1,9 +1,7 @@
 //! Names: quoting, parsing, resolving along the search path, and what is visible without its schema.
 
-use std::borrow::Cow;
-
 use super::class::{Class, class, classes};
-use super::{PgContext, relation};
+use super::{PgContext, PgSystemTable, relation};
 use crate::Catalog;
 use crate::object::{INFORMATION_SCHEMA_OID, ObjectId, PG_CATALOG_OID};
 
@@ -229,9 +227,9 @@ pub fn resolve_relation(catalog: &Catalog, context: &PgContext, text: &str) -> O
             .effective_path()
             .into_iter()
             .filter_map(|schema| namespace_oid(catalog, schema))
-            .find_map(|schema| relation_in(catalog, schema, name)),
+            .find_map(|schema| relation_in(catalog, context, schema, name)),
         [schema, name] | [_, schema, name] => {
-            relation_in(catalog, namespace_oid(catalog, schema)?, name)
+            relation_in(catalog, context, namespace_oid(catalog, schema)?, name)
         }
         _ => None,
     }
@@ -240,7 +238,7 @@ pub fn resolve_relation(catalog: &Catalog, context: &PgContext, text: &str) -> O
 /// A relation's name as `regclass` prints it: bare when visible, else with its schema.
 #[must_use]
 pub fn relation_name(catalog: &Catalog, context: &PgContext, oid: ObjectId) -> Option<String> {
-    let class = class(catalog, oid)?;
+    let class = class(catalog, context, oid)?;
     if is_visible(catalog, context, &class) {
         return Some(quote_identifier(&class.name));
     }
@@ -262,7 +260,7 @@ pub fn is_visible(catalog: &Catalog, context: &PgContext, class: &Class<'_>) -> 
         if namespace == class.namespace {
             return true;
         }
-        if relation_in(catalog, namespace, &class.name).is_some() {
+        if relation_in(catalog, context, namespace, &class.name).is_some() {
             return false;
         }
     }
@@ -271,22 +269,37 @@ pub fn is_visible(catalog: &Catalog, context: &PgContext, class: &Class<'_>) -> 
 
 /// The relation of that name in a schema, indexes of keys included.
 #[must_use]
-pub fn relation_in(catalog: &Catalog, namespace: ObjectId, name: &str) -> Option<ObjectId> {
+pub fn relation_in(
+    catalog: &Catalog,
+    context: &PgContext,
+    namespace: ObjectId,
+    name: &str,
+) -> Option<ObjectId> {
     let system = match namespace {
         PG_CATALOG_OID => "pg_catalog",
         INFORMATION_SCHEMA_OID => "information_schema",
         _ => {
             let object = catalog.find(namespace, name).and_then(|o| Class::of_object(o));
-            return object.map(|c| c.oid).or_else(|| index_in(catalog, namespace, name));
+            return object.map(|c| c.oid).or_else(|| unnamed_in(catalog, context, namespace, name));
         }
     };
     relation(name).filter(|r| r.schema == system).map(|r| r.oid)
 }
 
-fn index_in(catalog: &Catalog, namespace: ObjectId, name: &str) -> Option<ObjectId> {
+/// The key's index or system relation of that name.
+fn unnamed_in(
+    catalog: &Catalog,
+    context: &PgContext,
+    namespace: ObjectId,
+    name: &str,
+) -> Option<ObjectId> {
+    let in_schema = |t: &&PgSystemTable| t.namespace == namespace && t.name == name;
+    if let Some(table) = context.system_tables.iter().find(in_schema) {
+        return Some(table.oid);
+    }
     if !name.ends_with("_pkey") && !name.ends_with("_key") {
         return None;
     }
-    let mut indexes = classes(catalog).filter(|c| c.kind == 'i' && c.namespace == namespace);
-    indexes.find(|c| c.name == Cow::Borrowed(name)).map(|c| c.oid)
+    let indexes = classes(catalog, context).filter(|c| c.kind == 'i' && c.namespace == namespace);
+    indexes.filter(|c| c.name == name).map(|c| c.oid).next()
 }

@@ -5,7 +5,7 @@ use super::table::{Table, Value};
 use super::{View, name};
 use crate::object::ObjectKind;
 
-/// OID of the database, the one PostgreSQL 15 gives its first.
+/// OID of the database, the one `PostgreSQL` 15 gives its first.
 pub(super) const DATABASE: u32 = 5;
 
 /// OID of tablespace `pg_default`.

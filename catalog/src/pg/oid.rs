@@ -1,6 +1,6 @@
 //! OIDs of what belongs to an object without being one.
 //!
-//! PostgreSQL numbers a key's index and constraint, a relation's row type and a column's default. Here they are
+//! `PostgreSQL` numbers a key's index and constraint, a relation's row type and a column's default. Here they are
 //! functions of their owner's OID, in ranges far above any owner: equal after a restart, never reused,
 //! and below 2^31, since some clients read OIDs as signed.
 

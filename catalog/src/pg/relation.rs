@@ -15,7 +15,7 @@ pub struct PgRelation {
     pub schema: &'static str,
     /// Bare name.
     pub name: &'static str,
-    /// Its OID, that of PostgreSQL 15.
+    /// Its OID, that of `PostgreSQL` 15.
     pub oid: ObjectId,
     /// `r` table or `v` view.
     pub kind: char,
@@ -30,7 +30,7 @@ pub struct PgRelation {
 pub struct PgColumn {
     /// Name.
     pub name: &'static str,
-    /// PostgreSQL type name, `_x` for an array of `x`.
+    /// `PostgreSQL` type name, `_x` for an array of `x`.
     pub type_name: &'static str,
     /// Whether it is never NULL.
     pub not_null: bool,
@@ -92,7 +92,7 @@ fn parse(line: &'static str) -> Option<PgRelation> {
     Some(PgRelation { schema, name, oid, kind, columns, schema_ref, positions })
 }
 
-/// The Arrow type that carries a PostgreSQL type of the catalog.
+/// The Arrow type that carries a `PostgreSQL` type of the catalog.
 pub(super) fn arrow_type(name: &str) -> DataType {
     match name {
         "bool" => DataType::Boolean,

@@ -7,7 +7,7 @@ use super::{PgContext, View};
 use crate::Catalog;
 use crate::object::ObjectId;
 
-/// OID of the role that owns the system, as in PostgreSQL.
+/// OID of the role that owns the system, as in `PostgreSQL`.
 const BOOTSTRAP: ObjectId = 10;
 
 /// A role that exists.

@@ -6,10 +6,10 @@ use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Int16Type, UInt32Type};
 
 use super::{
-    PgContext, by_name, classes, format_type, name, of_arrow, oid, relations, resolve_type, rows,
-    schema, setting,
+    PgContext, PgSystemTable, by_name, classes, format_type, name, of_arrow, oid, relations,
+    resolve_type, rows, schema, setting,
 };
-use crate::object::{Column, Detail, Object, ObjectId, PUBLIC_OID};
+use crate::object::{Column, Detail, Object, ObjectId, PUBLIC_OID, SYS_OID};
 use crate::{Catalog, Change, ChangeSet};
 
 const T: ObjectId = 16_384;
@@ -99,7 +99,8 @@ fn classes_have_their_kinds_and_distinct_oids() {
     assert_eq!(kinds[&S], "f");
     assert_eq!(kinds[&oid::key_index(T)], "i");
     assert_eq!(kinds[&1259], "r", "pg_class itself");
-    assert_eq!(kinds.len(), classes(&catalog()).count(), "no OID twice");
+    let (catalog, context) = (catalog(), PgContext::default());
+    assert_eq!(kinds.len(), classes(&catalog, &context).count(), "no OID twice");
 }
 
 #[test]
@@ -186,4 +187,19 @@ fn settings_of_the_session_go_first() {
     let names: Vec<&str> = batch.column(0).as_string::<i32>().iter().flatten().collect();
     let zones = names.iter().filter(|n| n.eq_ignore_ascii_case("timezone")).count();
     assert_eq!(zones, 1);
+}
+
+#[test]
+fn relations_of_the_system_are_found_by_name() {
+    let table = PgSystemTable {
+        oid: 14_001,
+        namespace: SYS_OID,
+        name: "lineage".to_owned(),
+        columns: vec![column("output", DataType::Utf8View, true)],
+    };
+    let context = PgContext { system_tables: vec![table], ..PgContext::default() };
+    let catalog = catalog();
+    assert_eq!(name::resolve_relation(&catalog, &context, "sys.lineage"), Some(14_001));
+    let attributes = rows("pg_attribute", &catalog, &context).unwrap();
+    assert_eq!(texts(&attributes, "attrelid", "attname")[&14_001], "output");
 }

@@ -1,4 +1,4 @@
-//! Types: `pg_type`, names as SQL writes them, and the PostgreSQL type of an Arrow type.
+//! Types: `pg_type`, names as SQL writes them, and the `PostgreSQL` type of an Arrow type.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -80,7 +80,7 @@ pub fn by_name(name: &str) -> Option<&'static PgType> {
     builtin().iter().find(|t| t.name == name)
 }
 
-/// The PostgreSQL type and modifier of an Arrow type.
+/// The `PostgreSQL` type and modifier of an Arrow type.
 #[must_use]
 pub fn of_arrow(data_type: &DataType) -> (ObjectId, i32) {
     let oid = match data_type {
@@ -185,7 +185,7 @@ pub(super) fn rows(table: &mut Table, view: &View<'_>) {
         ("typisdefined", true.into()),
     ];
     table.push_file(FILE, &fixed);
-    for class in classes(view.catalog).filter(|c| c.is_user() && c.kind != 'i') {
+    for class in classes(view.catalog, view.context).filter(|c| c.is_user() && c.kind != 'i') {
         push_row_types(table, &class);
     }
 }

@@ -5,7 +5,7 @@
 //! nothing below `_levada`, where sinks keep their manifests.
 
 use std::collections::BTreeMap;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Component, Path};
 use std::{fs, io};
 
 use glob::{MatchOptions, glob_with};
@@ -79,7 +79,7 @@ pub(crate) fn list(patterns: &[FilePattern]) -> Result<Found> {
             .map_err(|e| Error::Pattern { pattern: given.clone(), message: e.msg })?;
         for entry in matches {
             match entry {
-                Ok(path) => found.look(path),
+                Ok(path) => found.look(&path),
                 Err(e) => found.problem(e.path(), format!("could not list it: {}", e.error())),
             }
         }
@@ -88,19 +88,19 @@ pub(crate) fn list(patterns: &[FilePattern]) -> Result<Found> {
 }
 
 impl Found {
-    fn look(&mut self, path: PathBuf) {
+    fn look(&mut self, path: &Path) {
         if path.components().any(|c| c == Component::Normal("_levada".as_ref())) {
             return;
         }
-        match (fs::metadata(&path), path.to_str()) {
+        match (fs::metadata(path), path.to_str()) {
             (Ok(metadata), Some(name)) if metadata.is_file() => {
                 self.files.insert(name.to_owned(), Etag::of(&metadata));
             }
             (Ok(metadata), None) if metadata.is_file() => {
-                self.problem(&path, "file name is not valid UTF-8".to_owned());
+                self.problem(path, "file name is not valid UTF-8".to_owned());
             }
             (Err(e), _) if e.kind() != io::ErrorKind::NotFound => {
-                self.problem(&path, format!("could not read its metadata: {e}"));
+                self.problem(path, format!("could not read its metadata: {e}"));
             }
             _ => {}
         }

@@ -18,6 +18,7 @@ use parquet::arrow::arrow_reader::{
     ParquetRecordBatchReaderBuilder,
 };
 use parquet::errors::ParquetError;
+use parquet::file::metadata::RowGroupMetaData;
 
 use crate::error::{Error, Result};
 use crate::file::position::{Position, State, read_range};
@@ -69,7 +70,7 @@ pub(crate) fn footer_checksum(file: &File, path: &str, size: u64) -> Result<Opti
         return Ok(None);
     }
     let trailer = read_range(file, path, size - TRAILER_BYTES, size)?;
-    let Some((length, b"PAR1")) = trailer.split_first_chunk::<4>().map(|(l, m)| (l, m)) else {
+    let Some((length, b"PAR1")) = trailer.split_first_chunk::<4>() else {
         return Ok(None);
     };
     let footer = u64::from(u32::from_le_bytes(*length)) + TRAILER_BYTES;
@@ -147,10 +148,11 @@ impl ParquetReader {
     /// Rows that make about the budgeted bytes.
     fn batch_rows(&self, budget: Budget) -> usize {
         let groups = self.metadata.metadata().row_groups();
-        let total = |f: fn(&parquet::file::metadata::RowGroupMetaData) -> i64| {
+        let total = |f: fn(&RowGroupMetaData) -> i64| {
             usize::try_from(groups.iter().map(f).sum::<i64>()).unwrap_or_default().max(1)
         };
-        let row_bytes = total(|g| g.total_byte_size()).div_ceil(total(|g| g.num_rows()));
+        let row_bytes =
+            total(RowGroupMetaData::total_byte_size).div_ceil(total(RowGroupMetaData::num_rows));
         budget.rows.min(budget.bytes / row_bytes).clamp(1, BATCH_ROWS_MAX)
     }
 

@@ -106,10 +106,9 @@ impl Position {
     /// Decodes the offset of the file `split`.
     pub(crate) fn decode(split: &str, offset: &Offset) -> Result<Self> {
         let bad = |message| Error::Offset { split: split.to_owned(), message };
-        let bytes: &[u8; LENGTH] =
-            offset.0.as_slice().try_into().map_err(|_: std::array::TryFromSliceError| {
-                bad("it does not have the length of a file offset")
-            })?;
+        let Ok(bytes): Result<&[u8; LENGTH], _> = offset.0.as_slice().try_into() else {
+            return Err(bad("it does not have the length of a file offset"));
+        };
         if bytes[0] != VERSION {
             return Err(bad("it has an unknown version"));
         }

@@ -31,7 +31,7 @@ pub(crate) const OPTIONS: &[OptionSpec] = &[
 /// The source of checked options.
 pub(crate) fn source(options: &Options, declared: Option<&SchemaRef>) -> Result<Arc<dyn Source>> {
     let field = Field::new("n", DataType::Int64, false);
-    Generator::new(Counter { schema: Arc::new(Schema::new(vec![field])) }, options, declared)
+    Generator::source(Counter { schema: Arc::new(Schema::new(vec![field])) }, options, declared)
 }
 
 #[derive(Debug)]

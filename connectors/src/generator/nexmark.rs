@@ -77,7 +77,7 @@ pub(crate) fn source(options: &Options, declared: Option<&SchemaRef>) -> Result<
         Some("auction") => Nexmark::new(seed, &auction::TABLE),
         _ => Nexmark::new(seed, &bid::TABLE),
     };
-    Generator::new(events, options, declared)
+    Generator::source(events, options, declared)
 }
 
 /// One of the tables.

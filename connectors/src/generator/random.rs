@@ -1,6 +1,6 @@
 //! Random numbers that depend on nothing but seed and event number.
 //!
-//! Each event has a stream of its own: SplitMix64 started at a hash of seed and number. So any range of
+//! Each event has a stream of its own: `SplitMix64` started at a hash of seed and number. So any range of
 //! events can be made alone.
 
 /// The random stream of one event.
@@ -42,9 +42,9 @@ impl Stream {
     pub(crate) fn letters(&mut self, length: usize, out: &mut Vec<u8>) {
         let mut left = length;
         while left > 0 {
-            let bytes = self.next().to_le_bytes();
-            let n = left.min(8);
-            out.extend(bytes[..n].iter().map(|b| b'a' + letter(*b)));
+            let letters = self.next().to_le_bytes().map(|b| b'a' + letter(b));
+            let n = left.min(letters.len());
+            out.extend_from_slice(&letters[..n]);
             left -= n;
         }
     }
@@ -56,7 +56,7 @@ fn letter(byte: u8) -> u8 {
     (u16::from(byte) * 26).to_be_bytes()[0]
 }
 
-/// The finaliser of SplitMix64.
+/// The finaliser of `SplitMix64`.
 #[inline]
 fn mix(x: u64) -> u64 {
     let x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

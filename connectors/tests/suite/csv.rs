@@ -36,9 +36,9 @@ impl Model {
         self.bytes.extend(if rng.random_bool(0.2) { &b"\r\n"[..] } else { b"\n" });
     }
 
-    fn bad(&mut self, record: Vec<u8>, rng: &mut StdRng) {
-        self.bad.push((self.line, record.clone()));
-        self.push(&record, rng);
+    fn bad(&mut self, record: &[u8], rng: &mut StdRng) {
+        self.bad.push((self.line, record.to_vec()));
+        self.push(record, rng);
     }
 
     fn good(&mut self, rng: &mut StdRng) {
@@ -101,14 +101,14 @@ fn model(seed: u64, records: usize) -> Model {
     let mut m = Model { line: 2, bytes: b"id,text,price\n".to_vec(), ..Model::default() };
     for _ in 0..records {
         match rng.random_range(0..40) {
-            0 => m.bad(b"1,two cells".to_vec(), rng),
-            1 => m.bad(b"1,\"four\",cells,here".to_vec(), rng),
-            2 => m.bad(b"12x,no number,1".to_vec(), rng),
-            3 => m.bad(b"1,no price,abc".to_vec(), rng),
-            4 => m.bad(b"1,b\xff\xfed,2".to_vec(), rng),
-            5 => m.bad(b"1,\"quote\" here,2".to_vec(), rng),
-            6 => m.bad(b"99999999999999999999,big,2".to_vec(), rng),
-            7 => m.bad(b"1,\"bad on\nsecond line\",x".to_vec(), rng),
+            0 => m.bad(b"1,two cells", rng),
+            1 => m.bad(b"1,\"four\",cells,here", rng),
+            2 => m.bad(b"12x,no number,1", rng),
+            3 => m.bad(b"1,no price,abc", rng),
+            4 => m.bad(b"1,b\xff\xfed,2", rng),
+            5 => m.bad(b"1,\"quote\" here,2", rng),
+            6 => m.bad(b"99999999999999999999,big,2", rng),
+            7 => m.bad(b"1,\"bad on\nsecond line\",x", rng),
             8 => m.push(b"", rng),
             _ => m.good(rng),
         }

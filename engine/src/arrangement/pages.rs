@@ -1,7 +1,9 @@
-//! A growing table in pages: growth never copies what is there.
+//! A growing table in pages: growth copies at most the first one, which starts small.
 
-/// Entries of one page, times the stride.
+/// Rows of a full page.
 const PAGE: usize = 4096;
+/// Rows of the smallest first page.
+const LEAST: usize = 64;
 
 /// Rows of `stride` words each, addressed by number.
 #[derive(Debug)]
@@ -19,6 +21,15 @@ impl<T: Copy + Default> Pages<T> {
 
     /// Makes room for rows below `rows`.
     pub fn grow(&mut self, rows: usize) {
+        let first = rows.next_power_of_two().clamp(LEAST, PAGE) * self.stride;
+        if self.pages.is_empty() {
+            self.pages.push(Box::default());
+        }
+        if self.pages[0].len() < first {
+            let mut page = std::mem::take(&mut self.pages[0]).into_vec();
+            page.resize(first, T::default());
+            self.pages[0] = page.into_boxed_slice();
+        }
         while self.pages.len() * PAGE < rows {
             self.pages.push(vec![T::default(); PAGE * self.stride].into_boxed_slice());
         }
@@ -42,6 +53,26 @@ impl<T: Copy + Default> Pages<T> {
     /// Bytes of all pages.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.pages.len() * PAGE * self.stride * size_of::<T>()
+        let others = self.pages.len().saturating_sub(1) * PAGE * self.stride;
+        (self.pages.first().map_or(0, |p| p.len()) + others) * size_of::<T>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Pages;
+
+    #[test]
+    fn growth_keeps_what_is_there() {
+        let mut pages: Pages<u64> = Pages::new(3);
+        for row in 0..10_000u32 {
+            pages.grow(row as usize + 1);
+            assert_eq!(pages.get(row), [0; 3], "fresh");
+            pages.get_mut(row)[2] = u64::from(row) + 1;
+        }
+        assert!((0..10_000u32).all(|row| pages.get(row)[2] == u64::from(row) + 1), "kept");
+        let mut small: Pages<u64> = Pages::new(3);
+        small.grow(1);
+        assert_eq!(small.bytes(), 64 * 3 * 8, "the first page starts small");
     }
 }

@@ -174,7 +174,6 @@ fn low(slot: u64) -> u32 {
 }
 
 #[inline]
-#[expect(clippy::cast_possible_truncation, reason = "the tag is the high half of a slot")]
 fn high(slot: u64) -> u32 {
     (slot >> 32) as u32
 }

@@ -11,7 +11,7 @@ pub fn error_row(error: &DataFusionError, row_hash: u64) -> ErrorRow {
     ErrorRow { sqlstate: sqlstate.to_owned(), message, row_hash }
 }
 
-/// SQLSTATE and primary message of an evaluation error, in PostgreSQL's words where it has some.
+/// SQLSTATE and primary message of an evaluation error, in `PostgreSQL`'s words where it has some.
 #[must_use]
 pub fn describe(error: &DataFusionError) -> (&'static str, String) {
     match error.find_root() {

@@ -27,15 +27,13 @@ const DIGITS: usize = 72;
 /// NaN and the infinities get exponent 972, which no window covers.
 #[inline]
 #[must_use]
-#[expect(clippy::cast_possible_truncation, reason = "the exponent has 11 bits")]
-#[expect(clippy::cast_possible_wrap, reason = "the mantissa has 53 bits; the sign is a full shift")]
 pub fn split(x: f64) -> (i64, i32) {
     let bits = x.to_bits();
-    let exponent = ((bits >> 52) & 0x7ff) as i32;
-    let fraction = (bits & ((1 << 52) - 1)) as i64;
+    let exponent = i32::try_from((bits >> 52) & 0x7ff).unwrap_or(0);
+    let fraction = (bits & ((1 << 52) - 1)).cast_signed();
     let (mantissa, exponent) =
         if exponent == 0 { (fraction, 1) } else { (fraction | 1 << 52, exponent) };
-    let sign = (bits as i64) >> 63;
+    let sign = bits.cast_signed() >> 63;
     ((mantissa ^ sign) - sign, exponent - 1075)
 }
 
@@ -290,19 +288,13 @@ fn place(exponent: i32) -> (u8, u32) {
     (u8::try_from(position >> 5).unwrap_or(u8::MAX), position & 31)
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "the mask keeps 32 bits"
-)]
 fn low_digit(value: i128) -> u32 {
-    (value & 0xffff_ffff) as u32
+    u32::try_from(value & 0xffff_ffff).unwrap_or(0)
 }
 
 /// `window * 2^base`, exact but for the rounding to 53 bits: a base is in [-1000, 890], a window below
 /// 2^121, so the product is neither subnormal nor infinite.
 #[inline]
-#[expect(clippy::cast_precision_loss, reason = "this is the one rounding")]
 fn scale(window: i128, base: Base) -> f64 {
     let power = u64::try_from(base.0 + 1023).unwrap_or(0) << 52;
     let value = window as f64 * f64::from_bits(power);

@@ -27,7 +27,6 @@ pub enum Reading {
 impl Reading {
     /// The value of `sum` over `count` values.
     #[must_use]
-    #[expect(clippy::cast_precision_loss, reason = "as the batch average divides")]
     pub fn of(self, sum: f64, count: i64) -> f64 {
         match self {
             Self::Sum => sum,

@@ -1,4 +1,4 @@
-//! Errors in PostgreSQL's words and at its positions.
+//! Errors in `PostgreSQL`'s words and at its positions.
 //!
 //! sqlparser's errors are sentences with a line and a column at their end; what users see is
 //! `syntax error at or near "word"` or `syntax error at end of input`, at the token, and a hint
@@ -160,22 +160,24 @@ fn is_keyword(word: &str) -> bool {
     word.len() > 1 && word.chars().all(|c| c.is_ascii_uppercase())
 }
 
-/// Constructs of the documented SQL that sqlparser stumbles over.
+/// Constructs of the documented SQL that sqlparser stumbles over, at or behind their second word.
 fn documented(stream: &Stream<'_>, index: usize) -> Option<Error> {
-    let word = |index: usize| stream.bare_word(index).map(str::to_ascii_uppercase);
-    let here = word(index)?;
-    let before = index.checked_sub(1)?;
-    if here == "SYSTEM_TIME" && word(before)? == "FOR" {
-        return Some(Error::unsupported("FOR SYSTEM_TIME AS OF", stream.position_of(before)));
-    }
-    let function = before.checked_sub(1).and_then(word)?;
-    let windows = ["TUMBLE", "HOP", "CUMULATE", "SESSION"];
-    if here == "TABLE"
-        && matches!(stream.token(before), Some(Token::LParen))
-        && windows.contains(&function.as_str())
+    let is = |index: usize, word: &str| {
+        stream.bare_word(index).is_some_and(|found| found.eq_ignore_ascii_case(word))
+    };
+    if let Some(start) = index.checked_sub(1)
+        && is(start, "FOR")
+        && is(index, "SYSTEM_TIME")
     {
-        let position = stream.position_of(before - 1);
-        return Some(Error::unsupported(format!("{function}(TABLE ...)"), position));
+        return Some(Error::unsupported("FOR SYSTEM_TIME AS OF", stream.position_of(start)));
     }
-    None
+    (index.saturating_sub(3)..index).find_map(|start| {
+        let function = ["TUMBLE", "HOP", "CUMULATE", "SESSION"]
+            .into_iter()
+            .find(|function| is(start, function))?;
+        let open = matches!(stream.token(start + 1), Some(Token::LParen));
+        (open && is(start + 2, "TABLE")).then(|| {
+            Error::unsupported(format!("{function}(TABLE ...)"), stream.position_of(start))
+        })
+    })
 }

@@ -169,11 +169,10 @@ fn wait(stream: &mut Stream<'_>) -> Result<Statement> {
     let mut epoch = None;
     if stream.accept("UNTIL") && stream.expect_one(&["FRESH", "EPOCH"])? == 1 {
         let position = stream.position();
-        let number = stream.accept_integer()?.and_then(|number| u64::try_from(number).ok());
-        epoch = match number {
-            Some(number) => Some(number),
-            None => return Err(Error::syntax("EPOCH needs a number", position)),
-        };
+        epoch = stream.accept_integer()?.and_then(|number| u64::try_from(number).ok());
+        if epoch.is_none() {
+            return Err(Error::syntax("EPOCH needs a number", position));
+        }
     }
     Ok(Statement::WaitFor(WaitFor { name, epoch }))
 }

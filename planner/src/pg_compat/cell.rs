@@ -158,9 +158,10 @@ pub(super) fn cells(array: &ArrayRef) -> Result<Vec<Cell>> {
 }
 
 fn list_cells(array: &ArrayRef) -> Result<Vec<Cell>> {
-    let item = match array.data_type() {
-        DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => item,
-        _ => return Ok(vec![Cell::Null; array.len()]),
+    let (DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _)) =
+        array.data_type()
+    else {
+        return Ok(vec![Cell::Null; array.len()]);
     };
     let plain = cast(array, &DataType::List(Arc::clone(item)))?;
     let lists = plain.as_list::<i32>();
@@ -216,7 +217,7 @@ fn list_array(item: &FieldRef, cells: &[Cell]) -> Result<ListArray> {
     Ok(ListArray::try_new(Arc::clone(item), offsets, child, Some(nulls))?)
 }
 
-/// An array given as text, in PostgreSQL's form.
+/// An array given as text, in `PostgreSQL`'s form.
 fn parse_list(cell: &Cell) -> Cell {
     match cell {
         Cell::Text(text) => match array_texts(text) {
@@ -227,7 +228,7 @@ fn parse_list(cell: &Cell) -> Cell {
     }
 }
 
-/// The items of an array in PostgreSQL's text form, one level deep; `None` for other text.
+/// The items of an array in `PostgreSQL`'s text form, one level deep; `None` for other text.
 pub(super) fn array_texts(literal: &str) -> Option<Vec<Option<String>>> {
     let inner = literal.trim().strip_prefix('{')?.strip_suffix('}')?;
     let mut items = Vec::new();

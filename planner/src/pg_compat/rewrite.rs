@@ -1,4 +1,4 @@
-//! PostgreSQL's dialect into what DataFusion plans, on the syntax tree.
+//! `PostgreSQL`'s dialect into what DataFusion plans, on the syntax tree.
 //!
 //! The rules go bottom-up, each in the file of what it concerns; the shapes they look for mean the same in any
 //! statement, so they apply to queries of users too:
@@ -22,6 +22,7 @@ mod relation;
 mod subquery;
 
 use std::collections::HashSet;
+use std::convert::Infallible;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
@@ -33,8 +34,8 @@ use datafusion::sql::sqlparser::ast::{
 pub fn rewrite(statement: &mut Statement) -> bool {
     let mut shapes = Shapes::default();
     let mut names = Names(&mut shapes);
-    let _ = VisitMut::visit(statement, &mut names);
-    let _ = VisitMut::visit(statement, &mut shapes);
+    walk(statement, &mut names);
+    walk(statement, &mut shapes);
     if let Statement::Query(query) = statement {
         print_outputs(&mut query.body);
     }
@@ -53,39 +54,44 @@ struct Shapes {
 struct Names<'a>(&'a mut Shapes);
 
 impl VisitorMut for Names<'_> {
-    type Break = ();
+    type Break = Infallible;
 
-    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<Infallible> {
         let tables = query.with.iter().flat_map(|with| &with.cte_tables);
         self.0.ctes.extend(tables.map(|cte| build::folded(&cte.alias.name)));
         ControlFlow::Continue(())
     }
 
-    fn pre_visit_relation(&mut self, name: &mut ObjectName) -> ControlFlow<()> {
+    fn pre_visit_relation(&mut self, name: &mut ObjectName) -> ControlFlow<Infallible> {
         self.0.reads_catalog |= relation::is_system(name);
         ControlFlow::Continue(())
     }
 }
 
 impl VisitorMut for Shapes {
-    type Break = ();
+    type Break = Infallible;
 
-    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<Infallible> {
         relation::replace_system_columns(&mut query.body);
         ControlFlow::Continue(())
     }
 
-    fn post_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
+    fn post_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Infallible> {
         relation::rewrite(factor, &self.ctes);
         ControlFlow::Continue(())
     }
 
-    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Infallible> {
         cast::rewrite(expr);
         expression::rewrite(expr, self.reads_catalog);
         subquery::rewrite(expr);
         ControlFlow::Continue(())
     }
+}
+
+/// Lets a visitor that never breaks off see a tree.
+fn walk<T: VisitMut, V: VisitorMut<Break = Infallible>>(tree: &mut T, visitor: &mut V) {
+    let ControlFlow::Continue(()) = tree.visit(visitor);
 }
 
 /// Makes OIDs of reg* types print as names where the client sees them.

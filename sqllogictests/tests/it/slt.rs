@@ -2,8 +2,10 @@
 
 use std::collections::VecDeque;
 use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
+use std::time::Duration;
 
 use levada_sqllogictests::modes::{Databases, Mode};
 use levada_sqllogictests::runner::{self, Purpose};
@@ -13,6 +15,7 @@ use levada_sqllogictests::target::Target;
 use levada_sqllogictests::wire::{Served, Server, Wire};
 
 const THREADS: usize = 2;
+const TIME_LIMIT: Duration = Duration::from_secs(120);
 
 fn corpus() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("slt")
@@ -53,9 +56,14 @@ fn all(scripts: Vec<PathBuf>, play: impl Fn(&Path) -> Result<(), String> + Sync)
             scope.spawn(|| {
                 loop {
                     let Some(path) = queue.lock().unwrap().pop_front() else { break };
-                    if let Err(finding) = play(&path) {
-                        findings.lock().unwrap().push(finding);
-                    }
+                    // A panic of the engine is a finding of this script, not the end of the others.
+                    let played = catch_unwind(AssertUnwindSafe(|| play(&path)));
+                    let finding = match played {
+                        Ok(Ok(())) => continue,
+                        Ok(Err(finding)) => finding,
+                        Err(_) => format!("{}: panicked, see above", name(&path)),
+                    };
+                    findings.lock().unwrap().push(finding);
                 }
             });
         }
@@ -71,7 +79,11 @@ fn all(scripts: Vec<PathBuf>, play: impl Fn(&Path) -> Result<(), String> + Sync)
 }
 
 fn purpose() -> Purpose {
-    if setting::number("LEVADA_COMPLETE") == Some(1) { Purpose::Complete } else { Purpose::Compare }
+    match setting::text("LEVADA_COMPLETE").as_deref() {
+        Some("fill") => Purpose::Fill,
+        Some(_) => Purpose::Complete,
+        None => Purpose::Compare,
+    }
 }
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {
@@ -90,8 +102,12 @@ fn load(path: &Path) -> Result<Script, String> {
 async fn play(path: &Path, target: &mut dyn Target) -> Result<(), String> {
     let mut script = load(path)?;
     let purpose = purpose();
-    let result = runner::run(&mut script, target, &corpus(), purpose).await;
-    if purpose == Purpose::Complete {
+    let corpus = corpus();
+    let running = runner::run(&mut script, target, &corpus, purpose);
+    let Ok(result) = tokio::time::timeout(TIME_LIMIT, running).await else {
+        return Err(format!("{}: did not end within {TIME_LIMIT:?}", name(path)));
+    };
+    if purpose != Purpose::Compare {
         fs::write(path, script.to_string()).unwrap();
     }
     result.map_err(|finding| format!("{}:{finding}", name(path)))

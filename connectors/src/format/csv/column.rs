@@ -171,7 +171,7 @@ impl Column<'_, '_, '_> {
     }
 }
 
-/// The words PostgreSQL reads as a boolean.
+/// The words Postgres reads as a boolean.
 fn truth(text: &str) -> Option<bool> {
     match text.trim().to_ascii_lowercase().as_str() {
         "true" | "t" | "yes" | "y" | "on" | "1" => Some(true),

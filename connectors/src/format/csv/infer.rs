@@ -14,15 +14,21 @@ use crate::format::csv::column::{Cells, zone_of};
 use crate::format::csv::scan::{Bounds, Scan};
 use crate::format::csv::{Dialect, bom};
 
+/// The types that are looked for, the first that is left wins.
+const TYPES: [DataType; 5] = [
+    DataType::Boolean,
+    DataType::Int64,
+    DataType::Float64,
+    DataType::Date32,
+    DataType::Timestamp(TimeUnit::Microsecond, None),
+];
+
 /// What a column may be.
 #[derive(Clone, Copy, Debug)]
 struct Candidates {
     seen: bool,
-    boolean: bool,
-    integer: bool,
-    float: bool,
-    date: bool,
-    timestamp: bool,
+    /// Which of [`TYPES`] fit all values so far.
+    left: [bool; TYPES.len()],
 }
 
 /// Collects what the columns of some files may be.
@@ -90,39 +96,34 @@ impl Inference {
 
 impl Candidates {
     fn all() -> Self {
-        Self { seen: false, boolean: true, integer: true, float: true, date: true, timestamp: true }
+        Self { seen: false, left: [true; TYPES.len()] }
     }
 
     fn see(&mut self, value: &str, zone: &Tz) {
         self.seen = true;
-        let digits = value.strip_prefix('-').unwrap_or(value);
-        let numeric = digits.starts_with(|c: char| c.is_ascii_digit() || c == '.');
-        let only_digits = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
-        let zeros = digits.len() > 1
-            && digits.starts_with('0')
-            && digits.as_bytes().get(1).is_some_and(u8::is_ascii_digit);
-        self.boolean &= value.eq_ignore_ascii_case("true") || value.eq_ignore_ascii_case("false");
-        self.integer &= only_digits && !zeros && value.parse::<i64>().is_ok();
-        self.float &= numeric
-            && !zeros
-            && value.parse::<f64>().is_ok()
-            && (!only_digits || value.parse::<i64>().is_ok());
-        let dashed = value.len() >= 10 && value.as_bytes().get(4) == Some(&b'-');
-        self.date &= dashed && value.len() == 10 && Date32Type::parse(value).is_some();
-        self.timestamp &= dashed && string_to_datetime(zone, value).is_ok();
+        let fits = fits(value, zone);
+        self.left.iter_mut().zip(fits).for_each(|(left, fits)| *left &= fits);
     }
 
     fn best(self) -> DataType {
-        match self {
-            Self { seen: false, .. } => DataType::Utf8View,
-            Self { boolean: true, .. } => DataType::Boolean,
-            Self { integer: true, .. } => DataType::Int64,
-            Self { float: true, .. } => DataType::Float64,
-            Self { date: true, .. } => DataType::Date32,
-            Self { timestamp: true, .. } => DataType::Timestamp(TimeUnit::Microsecond, None),
-            _ => DataType::Utf8View,
-        }
+        let found = self.left.iter().position(|left| self.seen && *left);
+        found.map_or(DataType::Utf8View, |i| TYPES[i].clone())
     }
+}
+
+/// Which of [`TYPES`] hold `value` without loss.
+fn fits(value: &str, zone: &Tz) -> [bool; TYPES.len()] {
+    let boolean = value.eq_ignore_ascii_case("true") || value.eq_ignore_ascii_case("false");
+    let digits = value.strip_prefix('-').unwrap_or(value);
+    let only_digits = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+    let zeros = matches!(digits.as_bytes(), [b'0', second, ..] if second.is_ascii_digit());
+    let integer = only_digits && !zeros && value.parse::<i64>().is_ok();
+    let numeric = digits.starts_with(|c: char| c.is_ascii_digit() || c == '.') && !zeros;
+    let float = numeric && (integer || !only_digits) && value.parse::<f64>().is_ok();
+    let dashed = value.len() >= 10 && value.as_bytes().get(4) == Some(&b'-');
+    let date = dashed && value.len() == 10 && Date32Type::parse(value).is_some();
+    let timestamp = dashed && string_to_datetime(zone, value).is_ok();
+    [boolean, integer, float, date, timestamp]
 }
 
 /// The width of the first record of a file without a header.

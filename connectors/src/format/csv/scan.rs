@@ -1,6 +1,6 @@
 //! The CSV scanner: a block of bytes to the positions of its cells.
 //!
-//! RFC 4180, as PostgreSQL's COPY reads it: a cell that *starts* with the quote runs to the closing quote
+//! RFC 4180, as Postgres's COPY reads it: a cell that *starts* with the quote runs to the closing quote
 //! and may hold delimiters and newlines; a doubled quote stands for one. A quote inside an unquoted cell
 //! is an ordinary byte. Records end with LF or CR LF; empty lines are skipped.
 //!

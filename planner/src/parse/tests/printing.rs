@@ -8,7 +8,7 @@ TABLE orders
 WITH recent AS (SELECT * FROM orders WHERE at > now() - INTERVAL '1 day') SELECT count(*) FROM recent
 SELECT a, sum(b) FILTER (WHERE c > 0) OVER (PARTITION BY a ORDER BY d) FROM t
 INSERT INTO airlines VALUES ('AA', 'American'), ('UA', 'United') RETURNING *
-INSERT INTO airlines (carrier) SELECT DISTINCT carrier FROM flights ON CONFLICT (carrier) DO NOTHING
+INSERT INTO airlines (carrier) SELECT DISTINCT carrier FROM flights ON CONFLICT(carrier) DO NOTHING
 UPDATE airlines SET name = 'x' WHERE carrier = 'AA'
 DELETE FROM airlines WHERE carrier = $1
 TRUNCATE TABLE airlines

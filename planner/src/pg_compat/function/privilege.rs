@@ -42,7 +42,7 @@ fn relation_right(snapshot: &Snapshot, cell: Option<&Cell>) -> Result<Cell> {
     let Some(text) = cell.and_then(Cell::text) else { return Ok(Cell::Null) };
     let named = text.trim().parse::<u32>().is_err();
     match resolve_relation(snapshot.catalog(), snapshot.context(), &text) {
-        Some(id) => Ok(class(snapshot.catalog(), id).map(|_| true).into()),
+        Some(id) => Ok(class(snapshot.catalog(), snapshot.context(), id).map(|_| true).into()),
         None if named => Err(error("42P01", format!("relation \"{text}\" does not exist"))),
         None => Ok(Cell::Null),
     }

@@ -73,7 +73,7 @@ fn class_out(snapshot: &Snapshot, row: &[Cell]) -> Result<Cell> {
 fn to_class(snapshot: &Snapshot, row: &[Cell]) -> Result<Cell> {
     let Some(text) = argument(row, 0).text() else { return Ok(Cell::Null) };
     let found = resolve_relation(snapshot.catalog(), snapshot.context(), &text);
-    Ok(found.filter(|id| class(snapshot.catalog(), *id).is_some()).into())
+    Ok(found.filter(|id| class(snapshot.catalog(), snapshot.context(), *id).is_some()).into())
 }
 
 fn type_in(snapshot: &Snapshot, row: &[Cell]) -> Result<Cell> {

@@ -23,7 +23,7 @@ pub(super) const FUNCTIONS: &[Spec] = &[
 
 fn table(snapshot: &Snapshot, row: &[Cell]) -> Result<Cell> {
     let Some(id) = argument(row, 0).oid() else { return Ok(Cell::Null) };
-    let found = class(snapshot.catalog(), id);
+    let found = class(snapshot.catalog(), snapshot.context(), id);
     Ok(found.map(|c| name::is_visible(snapshot.catalog(), snapshot.context(), &c)).into())
 }
 
@@ -33,7 +33,7 @@ fn data_type(snapshot: &Snapshot, row: &[Cell]) -> Result<Cell> {
         return Ok(true.into());
     }
     let relation = oid::relation_of_row_type(id).or_else(|| oid::relation_of_row_array_type(id));
-    let found = relation.and_then(|r| class(snapshot.catalog(), r));
+    let found = relation.and_then(|r| class(snapshot.catalog(), snapshot.context(), r));
     Ok(found.map(|c| name::is_visible(snapshot.catalog(), snapshot.context(), &c)).into())
 }
 

@@ -14,9 +14,14 @@ use super::cast::take;
 use super::relation::strip_schema;
 use crate::pg_compat::function::{is_known, with_backslashes};
 
-/// Functions that yield a list here and a set of rows in PostgreSQL.
-pub(super) const SET_RETURNING: &[&str] =
-    &["generate_subscripts", "_pg_expandarray", "pg_options_to_table", "pg_partition_ancestors"];
+/// Functions that yield a list here and a set of rows in `PostgreSQL`.
+pub(super) const SET_RETURNING: &[&str] = &[
+    "generate_series",
+    "generate_subscripts",
+    "_pg_expandarray",
+    "pg_options_to_table",
+    "pg_partition_ancestors",
+];
 
 pub(super) fn rewrite(expr: &mut Expr, reads_catalog: bool) {
     match expr {

@@ -1,17 +1,18 @@
 //! Relations in FROM: names of the system catalog, and functions.
 
 use std::collections::{HashMap, HashSet};
+use std::convert::Infallible;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     Expr, FunctionArg, FunctionArgExpr, Ident, ObjectName, ObjectNamePart, Query, SelectItem,
-    SetExpr, TableAlias, TableAliasColumnDef, TableFactor, TableWithJoins, Value, VisitMut,
-    VisitorMut,
+    SetExpr, TableAlias, TableAliasColumnDef, TableFactor, TableWithJoins, Value, VisitorMut,
 };
 use levada_catalog::pg::{PgRelation, relation};
 
 use super::build::{call, derived, folded, item, last_name, number, select, text};
 use super::expression::SET_RETURNING;
+use super::walk;
 use crate::pg_compat::function::is_known;
 
 /// Names a bare relation of `pg_catalog` in full, and turns functions into derived tables.
@@ -65,7 +66,7 @@ pub(super) fn replace_system_columns(body: &mut SetExpr) {
                 aliases.extend(factors.filter_map(system_alias));
             }
             if !aliases.is_empty() {
-                let _ = VisitMut::visit(select.as_mut(), &mut TableOids(aliases));
+                walk(select.as_mut(), &mut TableOids(aliases));
             }
         }
         SetExpr::SetOperation { left, right, .. } => {
@@ -85,9 +86,9 @@ pub(super) fn replace_system_columns(body: &mut SetExpr) {
 struct TableOids(HashMap<String, u32>);
 
 impl VisitorMut for TableOids {
-    type Break = ();
+    type Break = Infallible;
 
-    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Infallible> {
         if let Expr::CompoundIdentifier(parts) = expr
             && let [table, column] = parts.as_slice()
             && folded(column) == "tableoid"
@@ -176,7 +177,7 @@ fn function(
     {
         return Some(outputs.unnest(array.clone()));
     }
-    if name == "generate_series" || SET_RETURNING.contains(&name.as_str()) {
+    if SET_RETURNING.contains(&name.as_str()) {
         return Some(outputs.unnest(call(&name, arguments)));
     }
     is_known(&name).then(|| outputs.scalar(call(&name, arguments)))
