@@ -55,7 +55,7 @@ pub use word::nearest;
 /// Longest text, in bytes.
 pub const TEXT_BYTES_MAX: usize = 1 << 20;
 /// Deepest nesting of expressions and queries.
-pub const DEPTH_MAX: usize = 256;
+pub const DEPTH_MAX: usize = 128;
 /// Most tokens between commas and clauses, at one level of parentheses.
 pub const CHAIN_TOKENS_MAX: usize = 8_000;
 /// Most set operations (`UNION` and so on) at one level of parentheses.

@@ -5,7 +5,7 @@ use levada_storage::layout;
 use levada_storage::publish::{Published, publish};
 use levada_storage::table::DataFile;
 
-use super::world::{World, memory};
+use super::world::{World, copy, memory};
 
 #[tokio::test]
 async fn a_sweep_leaves_two_checkpoints_and_the_slots_after_the_older_one() {
@@ -110,4 +110,23 @@ async fn last_publication_and_two_equal_checkpoints_leave_no_other_files() {
     world.sweep().await.unwrap();
     assert_eq!(store.head(&path).await.unwrap(), None);
     assert_eq!(store.list("publish/", None).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn what_live_slots_refer_to_stays() {
+    let store = memory();
+    let mut world = World::open(&store, 1).await.unwrap();
+    for number in [1, 2, 5] {
+        world.add(number).await.unwrap();
+        if number < 5 {
+            world.checkpoint().await.unwrap();
+        }
+    }
+    assert_eq!(store.list("input/", None).await.unwrap().len(), 2);
+    world.sweep().await.unwrap();
+    assert_eq!(store.list("input/", None).await.unwrap().len(), 2, "one per live slot");
+    assert_eq!(World::open(&copy(&store).await, 2).await.unwrap().numbers, [1, 2, 5]);
+    let newest = store.list("manifest/", None).await.unwrap().pop().unwrap().0;
+    store.delete(&newest).await.unwrap();
+    assert_eq!(World::open(&store, 3).await.unwrap().numbers, [1, 2, 5]);
 }
