@@ -9,6 +9,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
+use datafusion::catalog::TableProvider;
 use datafusion::common::DataFusionError;
 use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::execution::context::SessionState;
@@ -166,7 +167,7 @@ impl RelationScan for SnapshotScan {
                 blob: Arc::clone(&self.shared.blob),
                 name: table.name.clone(),
                 relation: Arc::clone(relation),
-                schema: projected(&relation.schema, projection)?,
+                schema: projected(&table.schema(), projection)?,
                 projection: projection.cloned(),
             };
             let schema = Arc::clone(&scan.schema);

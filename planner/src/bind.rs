@@ -216,6 +216,9 @@ impl<'a> Binder<'a> {
 #[must_use]
 pub fn relation_table(catalog: &Catalog, object: &Object) -> Option<RelationTable> {
     let schema = object.is_stored().then(|| object.arrow_schema()).flatten()?;
+    // NOT NULL is checked when rows are written, with PostgreSQL's error; a plan need not know.
+    let fields = schema.fields().iter().map(|f| f.as_ref().clone().with_nullable(true));
+    let schema = Arc::new(arrow::datatypes::Schema::new(fields.collect::<Vec<_>>()));
     // A materialized view's KEY is declared, not enforced: no plan may rest on it.
     let key = match &object.detail {
         Detail::Table { primary_key, .. } => {

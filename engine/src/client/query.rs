@@ -1,14 +1,15 @@
 //! Queries: bind, rewrite `PostgreSQL`'s shapes, plan, stream at one epoch.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{DataFusionError, ParamValues};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::context::SessionState;
-use datafusion::logical_expr::LogicalPlan;
+use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::scalar::ScalarValue;
 use datafusion::sql::sqlparser::ast;
@@ -236,8 +237,8 @@ impl Session {
         } else {
             (self.describe_write(&planning, statement, given)?, None)
         };
-        // Types come from coercion as well as from the shape of the query.
-        let inferred = plan.get_parameter_types()?;
+        let mut inferred = plan.get_parameter_types()?;
+        infer_from_casts(&plan, &mut inferred)?;
         let count = inferred
             .keys()
             .filter_map(|name| name.trim_start_matches('$').parse::<usize>().ok())
@@ -265,6 +266,27 @@ pub(super) fn scanned(plan: &LogicalPlan) -> Result<Vec<u32>> {
         Ok(TreeNodeRecursion::Continue)
     })?;
     Ok(found)
+}
+
+/// A parameter that is cast has the type it is cast to, as in PostgreSQL.
+fn infer_from_casts(
+    plan: &LogicalPlan,
+    types: &mut HashMap<String, Option<DataType>>,
+) -> Result<()> {
+    plan.apply_with_subqueries(|node| {
+        node.apply_expressions(|expr| {
+            expr.apply(|e| {
+                if let Expr::Cast(cast) = e
+                    && let Expr::Placeholder(parameter) = cast.expr.as_ref()
+                {
+                    let known = types.entry(parameter.id.clone()).or_default();
+                    known.get_or_insert_with(|| cast.field.data_type().clone());
+                }
+                Ok(TreeNodeRecursion::Continue)
+            })
+        })
+    })?;
+    Ok(())
 }
 
 /// The plan's output with the names that `PostgreSQL` gives.

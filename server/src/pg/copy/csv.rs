@@ -17,6 +17,8 @@ pub(super) struct Decoder {
     row_line: u64,
     field: Vec<u8>,
     quoted: bool,
+    /// Whether the last byte of `field` stood outside of quotes.
+    bare_tail: bool,
     state: State,
     fields: Vec<(Vec<u8>, bool)>,
     row_bytes: usize,
@@ -45,6 +47,7 @@ impl Decoder {
             row_line: 1,
             field: Vec::new(),
             quoted: false,
+            bare_tail: false,
             state: State::Bare,
             fields: Vec::new(),
             row_bytes: 0,
@@ -72,7 +75,10 @@ impl Decoder {
         match self.state {
             State::Quoted if byte == escape => self.state = State::Escape,
             State::Quoted if byte == quote => self.state = State::Bare,
-            State::Quoted => self.field.push(byte),
+            State::Quoted => {
+                self.field.push(byte);
+                self.bare_tail = false;
+            }
             _ if byte == quote => {
                 self.quoted = true;
                 self.state = State::Quoted;
@@ -82,7 +88,10 @@ impl Decoder {
                 self.line += 1;
                 return self.end_row(columns);
             }
-            _ => self.field.push(byte),
+            _ => {
+                self.field.push(byte);
+                self.bare_tail = true;
+            }
         }
         if byte == b'\n' {
             self.line += 1;
@@ -91,11 +100,12 @@ impl Decoder {
     }
 
     fn end_field(&mut self) {
+        self.bare_tail = false;
         self.fields.push((std::mem::take(&mut self.field), std::mem::take(&mut self.quoted)));
     }
 
     fn end_row(&mut self, columns: &mut Columns) -> Result<(), Report> {
-        if !self.quoted && self.field.last() == Some(&b'\r') {
+        if self.bare_tail && self.field.last() == Some(&b'\r') {
             self.field.pop();
         }
         self.end_field();
