@@ -68,7 +68,7 @@ impl<'a> Binder<'a> {
         Self { state, catalog, system, search_path, depth: 0, used: RefCell::default() }
     }
 
-    /// Plans a query in PostgreSQL's terms: its shapes, and its names of output columns.
+    /// Plans a query in `PostgreSQL`'s terms: its shapes, and its names of output columns.
     ///
     /// # Errors
     /// Unknown names, wrong types, unsupported constructs.

@@ -150,7 +150,7 @@ mod tests {
             Field::new("b", DataType::Utf8, true),
         ]));
         let batch = RecordBatch::try_new(
-            schema.clone(),
+            Arc::clone(&schema),
             vec![
                 Arc::new(Float64Array::from_iter_values(rows.iter().map(|r| r.0))),
                 Arc::new(rows.iter().map(|r| r.1).collect::<StringArray>()),

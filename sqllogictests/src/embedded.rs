@@ -206,15 +206,3 @@ fn failure(error: Error, sql: &str) -> Failure {
     more.extend(report.position.map(|p| format!("POSITION: {}", p.character_in(sql))));
     Failure { sqlstate: report.sqlstate.to_owned(), message: report.message, more }
 }
-
-/// Lets the crate build against an engine whose session has no `apply` of its own.
-trait Apply {
-    async fn apply(&mut self, relation: &str, deltas: Vec<DeltaBatch>) -> Result<(), Error>;
-}
-
-impl Apply for Session {
-    async fn apply(&mut self, relation: &str, deltas: Vec<DeltaBatch>) -> Result<(), Error> {
-        let rows: usize = deltas.iter().map(DeltaBatch::len).sum();
-        Err(Error::Internal(format!("{rows} rows cannot be applied to \"{relation}\"")))
-    }
-}

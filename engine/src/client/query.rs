@@ -1,4 +1,4 @@
-//! Queries: bind, rewrite PostgreSQL's shapes, plan, stream at one epoch.
+//! Queries: bind, rewrite `PostgreSQL`'s shapes, plan, stream at one epoch.
 
 use std::sync::Arc;
 
@@ -188,7 +188,7 @@ impl Session {
             Some(Arc::new(Schema::new(fields.collect::<Vec<_>>())))
         };
         let fields = match &parsed.statement {
-            Statement::Sql(statement) => return self.describe_sql(statement, given).await,
+            Statement::Sql(statement) => return self.describe_sql(statement, given),
             Statement::Execute(execute) => {
                 let (prepared, types) = self.find_prepared(&execute.name.name)?;
                 let inner = Box::pin(self.describe_statement(&prepared.parsed, &types)).await?;
@@ -207,7 +207,7 @@ impl Session {
                     return Ok(Description { parameters: Vec::new(), fields: None });
                 };
                 let statement = ast::Statement::Query(query.query.clone());
-                self.describe_sql(&statement, given).await?;
+                self.describe_sql(&statement, given)?;
                 None
             }
             _ => None,
@@ -215,7 +215,7 @@ impl Session {
         Ok(Description { parameters: Vec::new(), fields })
     }
 
-    async fn describe_sql(
+    fn describe_sql(
         &mut self,
         statement: &ast::Statement,
         given: &[Option<DataType>],
@@ -267,7 +267,7 @@ pub(super) fn scanned(plan: &LogicalPlan) -> Result<Vec<u32>> {
     Ok(found)
 }
 
-/// The plan's output with the names that PostgreSQL gives.
+/// The plan's output with the names that `PostgreSQL` gives.
 fn output_schema(plan: &LogicalPlan, names: &OutputNames) -> SchemaRef {
     let fields = plan.schema().fields();
     let planned: Vec<&str> = fields.iter().map(|f| f.name().as_str()).collect();

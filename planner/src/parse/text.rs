@@ -14,7 +14,7 @@ use crate::parse::{
     CHAIN_TOKENS_MAX, DEPTH_MAX, SET_OPERATIONS_MAX, TEXT_BYTES_MAX, failure, word,
 };
 
-/// PostgreSQL's lexical rules and grammar.
+/// `PostgreSQL`'s lexical rules and grammar.
 pub(super) static DIALECT: PostgreSqlDialect = PostgreSqlDialect {};
 
 /// Text and tokens.

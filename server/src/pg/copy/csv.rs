@@ -167,7 +167,7 @@ impl super::Decoder for Decoder {
 mod tests {
     use std::sync::Arc;
 
-    use arrow::array::{AsArray, RecordBatch};
+    use arrow::array::{Array, AsArray, RecordBatch};
     use arrow::datatypes::{DataType, Field, Schema};
     use levada_engine::client::CopyFormat;
 
