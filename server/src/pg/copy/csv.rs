@@ -17,8 +17,6 @@ pub(super) struct Decoder {
     row_line: u64,
     field: Vec<u8>,
     quoted: bool,
-    /// Whether the last byte of `field` stood outside of quotes.
-    bare_tail: bool,
     state: State,
     fields: Vec<(Vec<u8>, bool)>,
     row_bytes: usize,
@@ -30,6 +28,8 @@ pub(super) struct Decoder {
 enum State {
     /// Outside quotes.
     Bare,
+    /// Outside quotes, after a carriage return that may begin the end of the line.
+    Return,
     /// Inside quotes.
     Quoted,
     /// Inside quotes, after an escape that may be the closing quote.
@@ -47,7 +47,6 @@ impl Decoder {
             row_line: 1,
             field: Vec::new(),
             quoted: false,
-            bare_tail: false,
             state: State::Bare,
             fields: Vec::new(),
             row_bytes: 0,
@@ -72,13 +71,16 @@ impl Decoder {
                 self.state = State::Quoted;
             }
         }
+        if self.state == State::Return {
+            self.state = State::Bare;
+            if byte != b'\n' {
+                self.field.push(b'\r');
+            }
+        }
         match self.state {
             State::Quoted if byte == escape => self.state = State::Escape,
             State::Quoted if byte == quote => self.state = State::Bare,
-            State::Quoted => {
-                self.field.push(byte);
-                self.bare_tail = false;
-            }
+            State::Quoted => self.field.push(byte),
             _ if byte == quote => {
                 self.quoted = true;
                 self.state = State::Quoted;
@@ -88,10 +90,8 @@ impl Decoder {
                 self.line += 1;
                 return self.end_row(columns);
             }
-            _ => {
-                self.field.push(byte);
-                self.bare_tail = true;
-            }
+            _ if byte == b'\r' => self.state = State::Return,
+            _ => self.field.push(byte),
         }
         if byte == b'\n' {
             self.line += 1;
@@ -100,14 +100,10 @@ impl Decoder {
     }
 
     fn end_field(&mut self) {
-        self.bare_tail = false;
         self.fields.push((std::mem::take(&mut self.field), std::mem::take(&mut self.quoted)));
     }
 
     fn end_row(&mut self, columns: &mut Columns) -> Result<(), Report> {
-        if self.bare_tail && self.field.last() == Some(&b'\r') {
-            self.field.pop();
-        }
         self.end_field();
         self.row_bytes = 0;
         let line = std::mem::replace(&mut self.row_line, self.line);
@@ -160,7 +156,7 @@ impl super::Decoder for Decoder {
         if self.ended {
             return Ok(());
         }
-        let closed = self.state == State::Bare
+        let closed = matches!(self.state, State::Bare | State::Return)
             || (self.state == State::Escape && self.marks.escape == self.marks.quote);
         if !closed {
             return Err(Report::error("22P04", "unterminated CSV quoted field")
