@@ -4,6 +4,7 @@
 //! handed to the leaves that read it, in the same pass: views over views see the same epoch.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;

@@ -167,7 +167,9 @@ impl Session {
         let names = pg_compat::name_columns(&mut statement);
         pg_compat::rewrite(&mut statement);
         let binder = self.binder(planning);
-        let plan = binder.statement_with(statement, types)?.plan;
+        let bound = binder.statement_with(statement, types)?.plan;
+        // The rows have the types after coercion; parameters of unknown type forbid it until they are known.
+        let plan = binder.analyzed(bound.clone()).unwrap_or(bound);
         let schema = output_schema(&plan, &names);
         Ok(Planned { plan, schema })
     }
