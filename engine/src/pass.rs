@@ -37,8 +37,11 @@ impl Core {
         }
         let mut outputs: BTreeMap<NodeKey, Arc<Delta>> = BTreeMap::new();
         while let Some(key) = todo.pop_first() {
-            let output =
-                self.run_node(tick, key, &relations, &outputs).unwrap_or_else(|e| broken(&e));
+            // A panic in a function of DataFusion costs the views that call it, not the database.
+            let run = AssertUnwindSafe(|| self.run_node(tick, key, &relations, &outputs));
+            let output = catch_unwind(run)
+                .unwrap_or_else(|_panic| Err(Error::Internal("an operator panicked".to_owned())))
+                .unwrap_or_else(|e| broken(&e));
             if output.is_empty() {
                 continue;
             }
