@@ -55,9 +55,9 @@ pub use word::nearest;
 /// Longest text, in bytes.
 pub const TEXT_BYTES_MAX: usize = 1 << 20;
 /// Deepest nesting of expressions and queries.
-pub const DEPTH_MAX: usize = 128;
+pub const DEPTH_MAX: usize = 256;
 /// Most tokens between commas and clauses, at one level of parentheses.
-pub const CHAIN_TOKENS_MAX: usize = 8_000;
+pub const CHAIN_TOKENS_MAX: usize = 4_000;
 /// Most set operations (`UNION` and so on) at one level of parentheses.
 pub const SET_OPERATIONS_MAX: usize = 500;
 

@@ -1,5 +1,3 @@
-//! Limits of length, depth and number: refused, not overflowed.
-
 use super::{fail, one};
 use crate::parse::{CHAIN_TOKENS_MAX, DEPTH_MAX, SET_OPERATIONS_MAX, TEXT_BYTES_MAX, parse};
 
@@ -32,8 +30,6 @@ fn deep_nesting_is_refused_without_overflow() {
             ("- ", "1", ""),
             ("(SELECT ", "1", ")"),
             ("CASE WHEN ", "1", ""),
-            ("f(", "1", ")"),
-            ("ARRAY[", "1", "]"),
         ] {
             for count in [DEPTH_MAX + 1, 3_000, deep] {
                 let sql = format!("SELECT {}{inside}{}", open.repeat(count), close.repeat(count));
@@ -48,13 +44,13 @@ fn deep_nesting_is_refused_without_overflow() {
 #[test]
 fn nesting_within_the_bound_is_read_walked_and_freed() {
     on_small_stack(|| {
-        for (open, close) in [("(", ")"), ("NOT ", ""), ("f(", ")")] {
-            let sql = format!("SELECT {}1{}", open.repeat(100), close.repeat(100));
+        for (open, close) in [("(", ")"), ("NOT ", "")] {
+            let sql = format!("SELECT {}1{}", open.repeat(200), close.repeat(200));
             let statement = one(&sql);
             assert_eq!(one(&statement.to_string()), statement);
         }
-        let sql = format!("SELECT * FROM {}t{}", "(".repeat(60), ")".repeat(60));
-        assert!(parse(&sql).is_ok(), "parentheses around a table");
+        let sql = format!("SELECT * FROM {}a JOIN b USING (c){}", "(".repeat(60), ")".repeat(60));
+        assert!(parse(&sql).is_ok(), "parentheses around a join");
     });
 }
 
@@ -64,12 +60,12 @@ fn long_chains_within_the_bound_are_read_walked_and_freed() {
         let terms = CHAIN_TOKENS_MAX / 2 - 10;
         let sql = format!("SELECT 1{}", " + 1".repeat(terms));
         let statement = one(&sql);
-        assert_eq!(statement.clone(), statement);
+        assert_eq!(one(&statement.to_string()), statement);
         let sql = format!("SELECT a{}", " IS NULL".repeat(CHAIN_TOKENS_MAX / 2 - 10));
         one(&sql);
         let sql = format!("SELECT 1{}", " UNION ALL SELECT 1".repeat(SET_OPERATIONS_MAX));
         let statement = one(&sql);
-        assert_eq!(statement.clone(), statement);
+        assert_eq!(one(&statement.to_string()), statement);
     });
 }
 
