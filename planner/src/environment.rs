@@ -15,7 +15,7 @@ use crate::aggregate::aggregate_functions;
 use crate::error::Result;
 
 /// Rules of the delta optimizer, by DataFusion's names, in DataFusion's order.
-const DELTA_RULES: [&str; 15] = [
+const DELTA_RULES: [&str; 14] = [
     "rewrite_set_comparison",
     "simplify_expressions",
     "decorrelate_predicate_subquery",
@@ -25,7 +25,6 @@ const DELTA_RULES: [&str; 15] = [
     "eliminate_duplicated_expr",
     "eliminate_filter",
     "eliminate_cross_join",
-    "propagate_empty_relation",
     "eliminate_outer_join",
     "push_down_filter",
     "eliminate_group_by_constant",

@@ -284,6 +284,14 @@ fn storage(error: &StorageError) -> Report {
 
 fn connector(error: &ConnectorError) -> Report {
     let sqlstate = match error.kind() {
+        ConnectorKind::User
+            if matches!(
+                error,
+                ConnectorError::UnknownConnector { .. } | ConnectorError::UnknownFormat { .. }
+            ) =>
+        {
+            "42704"
+        }
         ConnectorKind::User => "22023",
         ConnectorKind::NotFound => "58P01",
         ConnectorKind::Denied => "42501",

@@ -172,6 +172,16 @@ fn checked(name: &str, value: &str) -> Result<String> {
     }
 }
 
+/// A name as it is written: in quotes where it needs them.
+fn identifier(name: &str) -> String {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    let starts = name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_');
+    if starts && name.chars().all(plain) {
+        return name.to_owned();
+    }
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
 impl Session {
     /// `SET` and `RESET`.
     pub(super) fn set(&mut self, setting: &Setting) -> Result<Outcome> {
@@ -179,6 +189,10 @@ impl Session {
             Setting::Set { name, value, local } => {
                 let text = match value {
                     SettingValue::Default => None,
+                    SettingValue::Values(values) if name.name == "search_path" => {
+                        let names: Vec<String> = values.iter().map(|v| identifier(v)).collect();
+                        Some(names.join(", "))
+                    }
                     SettingValue::Values(values) => Some(values.join(", ")),
                 };
                 self.settings.set(&name.name, text.as_deref(), *local)?;

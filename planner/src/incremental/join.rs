@@ -15,8 +15,7 @@ impl Builder<'_> {
         }
         let left = self.plan(&join.left)?;
         let right = self.plan(&join.right)?;
-        let widths =
-            (self.nodes[left].schema.fields().len(), self.nodes[right].schema.fields().len());
+        let widths = (join.left.schema().fields().len(), join.right.schema().fields().len());
         let left_exprs: Vec<&Expr> = join.on.iter().map(|(l, _)| l).collect();
         let right_exprs: Vec<&Expr> = join.on.iter().map(|(_, r)| r).collect();
         let (left, left_keys) = self.with_columns(left, join.left.schema(), &left_exprs)?;

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use datafusion::common::tree_node::{Transformed, TreeNodeRecursion};
-use datafusion::logical_expr::{Expr, Limit, LogicalPlan, Sort, SortExpr};
+use datafusion::logical_expr::{Expr, Limit, LogicalPlan, LogicalPlanBuilder, Sort, SortExpr, lit};
 
 use super::{Builder, output_schema};
 use crate::bind::relation_of;
@@ -22,7 +22,9 @@ impl Builder<'_> {
             relations.push(*id);
             inputs.push(self.relation_changes(scan)?);
         }
-        let query = self.state.optimize(&break_ties(plan.clone())?)?;
+        let plan = with_a_column(plan)?;
+        let schema = output_schema(plan.schema());
+        let query = self.state.optimize(&break_ties(plan)?)?;
         let text = query.display_indent().to_string();
         let op = Op::Recompute(Recompute {
             reason: reason.to_owned(),
@@ -30,7 +32,7 @@ impl Builder<'_> {
             text,
             query: Arc::new(query),
         });
-        Ok(self.add(op, inputs, output_schema(plan.schema()), Properties::default()))
+        Ok(self.add(op, inputs, schema, Properties::default()))
     }
 
     /// The relation of `scan` as a node without columns: it only tells that something changed.
@@ -43,6 +45,15 @@ impl Builder<'_> {
         let plan = LogicalPlan::TableScan(narrow.clone());
         self.relation(&plan, &narrow)
     }
+}
+
+/// A plan whose rows can be told apart from none: users that need no column get one they do not read.
+fn with_a_column(plan: &LogicalPlan) -> Result<LogicalPlan> {
+    if !plan.schema().fields().is_empty() {
+        return Ok(plan.clone());
+    }
+    let builder = LogicalPlanBuilder::from(plan.clone());
+    Ok(builder.project([lit(true).alias("row")])?.build()?)
 }
 
 /// The scans of stored relations in `plan` and its subqueries, one per relation, by identifier.
