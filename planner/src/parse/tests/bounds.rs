@@ -1,3 +1,5 @@
+//! Limits of length, depth and number: refused, not overflowed.
+
 use super::{fail, one};
 use crate::parse::{CHAIN_TOKENS_MAX, DEPTH_MAX, SET_OPERATIONS_MAX, TEXT_BYTES_MAX, parse};
 
