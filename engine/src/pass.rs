@@ -7,9 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
+use arrow::array::{Array, ArrayRef, RecordBatch};
+use arrow::datatypes::{Field, Schema, SchemaRef};
 use levada_storage::delta::{Delta, DeltaBatch, ErrorRow};
 
+use crate::arrangement::equal::bits;
 use crate::arrangement::hash::HashWidth;
 use crate::arrangement::keyed::KeyedState;
 use crate::batch;
@@ -157,16 +159,23 @@ impl RecomputeState {
     }
 }
 
+/// The schema of [`bits`] of the columns of `rows`.
+pub(crate) fn bits_schema(rows: &RecordBatch) -> SchemaRef {
+    let fields = rows.columns().iter().map(|c| Field::new("", bits(c).data_type().clone(), true));
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+}
+
 /// Equal rows as one row with the sum of their weights; zeros are gone.
 pub(crate) fn consolidate(parts: &[DeltaBatch]) -> Result<Vec<DeltaBatch>> {
     let Some(first) = parts.first() else { return Ok(Vec::new()) };
     if first.columns.num_columns() == 0 {
         return Ok(parts.to_vec());
     }
-    let mut rows = KeyedState::new(first.schema(), 0, HashWidth::Full);
+    let mut rows = KeyedState::new(bits_schema(&first.columns), 0, HashWidth::Full);
     let mut place: BTreeMap<u32, (usize, usize)> = BTreeMap::new();
     for (p, part) in parts.iter().enumerate() {
-        let slots = rows.find_or_insert(part.columns.columns(), part.len())?.slots;
+        let columns: Vec<ArrayRef> = part.columns.columns().iter().map(bits).collect();
+        let slots = rows.find_or_insert(&columns, part.len())?.slots;
         for (i, slot) in slots.into_iter().enumerate() {
             rows.add_weight(slot, part.weights.get(i));
             place.entry(slot).or_insert((p, i));

@@ -18,7 +18,7 @@ use levada_storage::delta::{Delta, DeltaBatch, ErrorRow};
 use levada_storage::epoch::Epoch;
 use levada_storage::table::DataFile;
 
-use crate::arrangement::equal::{Equality, retain_equal};
+use crate::arrangement::equal::{Equality, bits, retain_equal};
 use crate::arrangement::hash::HashWidth;
 use crate::arrangement::keyed::KeyedState;
 use crate::arrangement::log::ColumnLog;
@@ -26,6 +26,7 @@ use crate::arrangement::view::LogView;
 use crate::arrangement::{Arrangement, Side};
 use crate::error::{Error, Result};
 use crate::image::Image;
+use crate::pass::bits_schema;
 use crate::snapshot::RelationSnapshot;
 
 /// How a relation's rows are kept.
@@ -254,8 +255,9 @@ fn holds_retracted(rows: &mut Arrangement, batch: &DeltaBatch) -> Result<bool> {
     for (probe, _) in matches.probe.iter().zip(&keep).filter(|(_, keep)| **keep) {
         available[*probe as usize] += 1;
     }
-    let mut groups = KeyedState::new(Arc::clone(rows.schema()), 0, HashWidth::Full);
-    let slots = groups.find_or_insert(&columns, count)?.slots;
+    let exact: Vec<ArrayRef> = columns.iter().map(bits).collect();
+    let mut groups = KeyedState::new(bits_schema(&batch.columns), 0, HashWidth::Full);
+    let slots = groups.find_or_insert(&exact, count)?.slots;
     let mut wanted: BTreeMap<u32, i64> = BTreeMap::new();
     for (i, slot) in slots.iter().enumerate() {
         *wanted.entry(*slot).or_insert(0) -= weights.get(i);

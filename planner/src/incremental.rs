@@ -165,10 +165,13 @@ impl Builder<'_> {
                 continue;
             }
             let compiled = expression(expr, schema)?;
-            let known = extra.iter().position(|(e, _)| e.text == compiled.text);
+            // Constants of different types have equal texts.
+            let data_type = compiled.physical.data_type(schema.as_arrow())?;
+            let known = extra
+                .iter()
+                .position(|(e, f)| e.text == compiled.text && f.data_type() == &data_type);
             positions.push(width + known.unwrap_or(extra.len()));
             if known.is_none() {
-                let data_type = compiled.physical.data_type(schema.as_arrow())?;
                 let field = Field::new(&compiled.text, data_type, true);
                 extra.push((compiled, field));
             }

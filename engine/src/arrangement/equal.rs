@@ -58,6 +58,26 @@ pub fn retain_equal(
     Ok(())
 }
 
+/// A column whose values are equal as keys exactly when their bits are: floats as integers.
+#[must_use]
+pub fn bits(column: &ArrayRef) -> ArrayRef {
+    match column.data_type() {
+        DataType::Float64 => {
+            let floats = column.as_primitive::<Float64Type>();
+            let bits =
+                floats.unary::<_, arrow::datatypes::Int64Type>(|x| x.to_bits().cast_signed());
+            std::sync::Arc::new(bits)
+        }
+        DataType::Float32 => {
+            let floats = column.as_primitive::<Float32Type>();
+            let bits =
+                floats.unary::<_, arrow::datatypes::Int32Type>(|x| x.to_bits().cast_signed());
+            std::sync::Arc::new(bits)
+        }
+        _ => ArrayRef::clone(column),
+    }
+}
+
 /// The column with `-0.0` as `0.0`: the representative of a group of equal keys.
 #[must_use]
 pub fn canonical_key(column: &ArrayRef) -> ArrayRef {
