@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::context::{SessionConfig, SessionState};
+use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::optimizer::optimizer::Optimizer;
 use datafusion::optimizer::{OptimizerContext, OptimizerRule};
 
@@ -32,10 +33,14 @@ const DELTA_RULES: [&str; 14] = [
     "optimize_projections",
 ];
 
-/// The state that plans are made in; cheap enough to clone once per session.
+/// The state that plans are made in, with the memory and disk of `runtime`; cheap enough to clone once per
+/// session.
 #[must_use]
-pub fn session_state(config: SessionConfig) -> SessionState {
-    let mut builder = SessionStateBuilder::new().with_config(config).with_default_features();
+pub fn session_state(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> SessionState {
+    let mut builder = SessionStateBuilder::new()
+        .with_config(config)
+        .with_runtime_env(runtime)
+        .with_default_features();
     builder.aggregate_functions().get_or_insert_default().extend(aggregate_functions());
     builder.build()
 }
