@@ -51,7 +51,7 @@ impl Core {
         if let Some(manifest) = manifest {
             self.load(manifest)?;
         }
-        let backlog = Backlog { epochs: commits.len() as u64, bytes: 0 };
+        let backlog = Backlog { epochs: commits.len() as u64, ..Backlog::default() };
         for commit in commits {
             self.replay(commit)?;
         }
