@@ -658,6 +658,7 @@ mod tests {
             insert(&mut a, rows([(-1, i + 1)]));
             retract(&mut a, rows([(-1, i)]));
         }
+        assert_eq!(matches(&mut a, -1, Side::After), 1, "one live row");
         let index = a.by_key.as_ref().expect("an index by key");
         let key: ArrayRef = Arc::new(Int64Array::from(vec![-1]));
         let hash = super::hash_columns(&[key], 1, HashWidth::Full).expect("hashed")[0];
@@ -667,7 +668,7 @@ mod tests {
             length += 1;
             link = index.next(link);
         }
-        assert!(length < 10, "a chain of {length} rows for one live row");
+        assert!(length < 10, "a chain of {length} rows after a probe has passed");
     }
 
     #[test]

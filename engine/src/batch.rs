@@ -9,6 +9,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
+use datafusion::catalog::TableProvider;
 use datafusion::common::DataFusionError;
 use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::execution::context::SessionState;
@@ -104,7 +105,7 @@ pub(crate) fn rows(
 /// The rows of an insert-only relation behind the first `skip` ones.
 pub(crate) fn rows_behind(
     blob: Arc<dyn Blob>,
-    relation: Arc<RelationSnapshot>,
+    relation: &RelationSnapshot,
     skip: u64,
 ) -> BoxStream<'static, Result<RecordBatch>> {
     let mut left = skip;
@@ -137,7 +138,7 @@ pub(crate) fn rows_behind(
 /// SQLSTATE and message of a failed evaluation.
 pub(crate) fn evaluation_error(error: &Error) -> (String, String) {
     if let Error::Evaluation { sqlstate, message, .. } = error {
-        return (sqlstate.clone(), message.clone());
+        return (sqlstate.to_string(), message.to_string());
     }
     match error {
         Error::DataFusion(inner) => {
@@ -166,7 +167,7 @@ impl RelationScan for SnapshotScan {
                 blob: Arc::clone(&self.shared.blob),
                 name: table.name.clone(),
                 relation: Arc::clone(relation),
-                schema: projected(&relation.schema, projection)?,
+                schema: projected(&table.schema(), projection)?,
                 projection: projection.cloned(),
             };
             let schema = Arc::clone(&scan.schema);
@@ -214,9 +215,9 @@ impl PartitionStream for RelationStream {
         let rows = match &self.relation.error {
             Some((row, count)) => {
                 let error = Error::Evaluation {
-                    sqlstate: row.sqlstate.clone(),
-                    message: row.message.clone(),
-                    relation: self.name.clone(),
+                    sqlstate: row.sqlstate.as_str().into(),
+                    message: row.message.as_str().into(),
+                    relation: self.name.as_str().into(),
                     rows: *count,
                 };
                 stream::once(async move { Err(error) }).boxed()

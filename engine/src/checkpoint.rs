@@ -20,7 +20,6 @@ use levada_storage::table::file::{FileWriter, Profile};
 
 use crate::error::{Error, Result};
 use crate::graph::Work;
-use crate::image::FILE_ROWS_MAX;
 use crate::operator::{HASH_VERSION, StateRun};
 use crate::relation::{Relation, Store};
 use crate::system;
@@ -59,9 +58,14 @@ impl Core {
             ],
         };
         let runtime = self.runtime.clone();
-        let epoch = runtime.block_on(self.log.checkpoint(&manifest))?;
+        let mut epoch = runtime.block_on(self.log.checkpoint(&manifest))?;
+        if clean {
+            // The files of the two newest checkpoints stay. Twice the same one leaves no others, so the
+            // folders of a closed database hold its rows and nothing else.
+            epoch = runtime.block_on(self.log.checkpoint(&manifest))?;
+        }
         self.since_checkpoint = Backlog::default();
-        self.publish_files(&manifest)?;
+        self.publish_files(&manifest, clean)?;
         self.publish();
         // What nothing refers to may also go at the next checkpoint.
         if let Err(error) = runtime.block_on(self.sweep()) {
@@ -141,7 +145,6 @@ impl Core {
         for batch in batches {
             writer.write(batch)?;
         }
-        debug_assert!(writer.rows() as usize <= 2 * FILE_ROWS_MAX, "files are bounded");
         let path = format!("{folder}/{}.parquet", self.log.mint());
         Ok(self.runtime.block_on(writer.finish(self.shared.blob.as_ref(), &path))?)
     }
@@ -214,7 +217,7 @@ impl Core {
     }
 
     /// Tells outside readers which files are what.
-    fn publish_files(&self, manifest: &Manifest) -> Result<()> {
+    fn publish_files(&self, manifest: &Manifest, last: bool) -> Result<()> {
         let mut named: Vec<(String, &[DataFile])> = Vec::new();
         for relation in &manifest.relations {
             let name = match self.catalog.get(relation.relation) {
@@ -230,7 +233,7 @@ impl Core {
         let published: Vec<Published<'_>> =
             named.iter().map(|(name, files)| Published { name, files }).collect();
         let blob = self.shared.blob.as_ref();
-        self.runtime.block_on(publish(blob, manifest.at, &published))?;
+        self.runtime.block_on(publish(blob, manifest.at, &published, last))?;
         let files = manifest.relations.iter().map(|r| (r.relation, r.files.clone())).collect();
         self.shared.set_files(files);
         Ok(())

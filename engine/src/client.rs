@@ -195,6 +195,7 @@ impl Session {
     ///
     /// # Errors
     /// A syntax error with its position in `text`.
+    #[expect(clippy::unused_self, reason = "how text is read is a matter of the session")]
     pub fn parse(&self, text: &str) -> Result<Vec<Prepared>> {
         let whole: Arc<str> = text.into();
         let prepared = |parsed: Parsed| Prepared {
@@ -228,7 +229,7 @@ impl Session {
         statement: &Prepared,
         values: Vec<ScalarValue>,
     ) -> Result<Outcome> {
-        let result = self.run(&statement.parsed, values).await;
+        let result = Box::pin(self.run(&statement.parsed, values)).await;
         if result.is_err() {
             self.fail();
         }
@@ -250,7 +251,7 @@ impl Session {
     async fn run(&mut self, parsed: &Parsed, values: Vec<ScalarValue>) -> Result<Outcome> {
         self.refuse_if_failed(&parsed.statement)?;
         match &parsed.statement {
-            Statement::Sql(statement) => self.run_sql(statement, parsed, values).await,
+            Statement::Sql(statement) => Box::pin(self.run_sql(statement, parsed, values)).await,
             Statement::CreateSchema(s) => self.create_schema(s).await,
             Statement::CreateSource(s) => self.create_source(s, parsed).await,
             Statement::CreateView(s) => self.create_view(s).await,
@@ -262,7 +263,7 @@ impl Session {
             Statement::Explain(s) => self.explain(s, values).await,
             Statement::CheckIncremental(name) => self.check_incremental(name).await,
             Statement::Show(s) => self.show(s).await,
-            Statement::Describe(name) => self.describe_relation(name).await,
+            Statement::Describe(name) => self.describe_relation(name),
             Statement::WaitFor(s) => self.wait_for(s).await,
             Statement::Checkpoint => {
                 self.inner.checkpoint().await?;

@@ -83,10 +83,10 @@ impl Inner {
                 }
             }
             Err(error) => {
-                ready.send(Err(error)).ok();
+                let _gone = ready.send(Err(error));
             }
         })?;
-        opened.await.map_err(|_| Error::Closed)??;
+        opened.await.map_err(|_lost| Error::Closed)??;
         let inner = Arc::new(Self {
             shared,
             requests,
@@ -101,14 +101,14 @@ impl Inner {
     pub(crate) async fn commit(&self, transaction: Transaction) -> Result<Epoch> {
         let (answer, done) = oneshot::channel();
         self.send(Request::Commit(Box::new(transaction), answer)).await?;
-        done.await.map_err(|_| Error::Closed)?
+        done.await.map_err(|_lost| Error::Closed)?
     }
 
     /// Writes a checkpoint.
     pub(crate) async fn checkpoint(&self) -> Result<Epoch> {
         let (answer, done) = oneshot::channel();
         self.send(Request::Checkpoint(answer)).await?;
-        done.await.map_err(|_| Error::Closed)?
+        done.await.map_err(|_lost| Error::Closed)?
     }
 
     /// Lets sinks catch up, writes a clean checkpoint and stops everything.
@@ -118,12 +118,12 @@ impl Inner {
         self.stop_tasks(ObjectKind::Sink);
         let (answer, done) = oneshot::channel();
         self.send(Request::Close(answer)).await?;
-        done.await.map_err(|_| Error::Closed)??;
+        done.await.map_err(|_lost| Error::Closed)??;
         Ok(())
     }
 
     async fn send(&self, request: Request) -> Result<()> {
-        self.requests.send(request).await.map_err(|_| Error::Closed)
+        self.requests.send(request).await.map_err(|_lost| Error::Closed)
     }
 
     /// Starts the tasks of new sources and sinks and stops those of dropped ones.
@@ -139,21 +139,21 @@ impl Inner {
         lock(&self.shared.sources).retain(|id, _| ids.contains(id));
         lock(&self.shared.sinks).retain(|id, _| ids.contains(id));
         for object in wanted(ObjectKind::Source) {
-            if !tasks.contains_key(&object.id) {
+            tasks.entry(object.id).or_insert_with(|| {
                 let status = Arc::new(SourceStatus::new());
                 lock(&self.shared.sources).insert(object.id, Arc::clone(&status));
                 let shared = Arc::clone(&self.shared);
                 let run = ingest::run(shared, Arc::clone(object), status, self.requests.clone());
-                tasks.insert(object.id, task::spawn(format!("source {}", object.name), run));
-            }
+                task::spawn(format!("source {}", object.name), run)
+            });
         }
         for object in wanted(ObjectKind::Sink) {
-            if !tasks.contains_key(&object.id) {
+            tasks.entry(object.id).or_insert_with(|| {
                 let status = Arc::new(SinkStatus::default());
                 lock(&self.shared.sinks).insert(object.id, Arc::clone(&status));
                 let run = emit::run(Arc::clone(&self.shared), Arc::clone(object), status);
-                tasks.insert(object.id, task::spawn(format!("sink {}", object.name), run));
-            }
+                task::spawn(format!("sink {}", object.name), run)
+            });
         }
     }
 

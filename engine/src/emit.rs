@@ -147,7 +147,7 @@ async fn write_appended(
     epoch: Epoch,
     skip: u64,
 ) -> Result<()> {
-    let mut rows = batch::rows_behind(Arc::clone(&shared.blob), Arc::clone(relation), skip);
+    let mut rows = batch::rows_behind(Arc::clone(&shared.blob), relation, skip);
     let mut batches: Vec<RecordBatch> = Vec::with_capacity(APPEND_ROWS / 8192);
     while let Some(batch) = rows.next().await {
         batches.push(batch?);

@@ -32,11 +32,11 @@ pub enum Error {
     #[error("{message}")]
     Evaluation {
         /// SQLSTATE of the first failed row.
-        sqlstate: String,
+        sqlstate: Box<str>,
         /// Its message.
-        message: String,
+        message: Box<str>,
         /// The relation that was read.
-        relation: String,
+        relation: Box<str>,
         /// How many rows failed.
         rows: i64,
     },
@@ -48,7 +48,7 @@ pub enum Error {
     Internal(String),
 }
 
-/// What is wrong with a statement, in PostgreSQL's terms.
+/// What is wrong with a statement, in `PostgreSQL`'s terms.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StatementError {
     /// SQLSTATE.

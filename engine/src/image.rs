@@ -15,7 +15,7 @@ use crate::arrangement::Arrangement;
 use crate::error::Result;
 
 /// Rows of one file, at most.
-pub(crate) const FILE_ROWS_MAX: usize = 1 << 20;
+const FILE_ROWS_MAX: usize = 1 << 20;
 /// Files of one relation before they are merged.
 const FILES_MAX: usize = 16;
 

@@ -91,7 +91,7 @@ impl SourceStatus {
         let wanted = self.requested.fetch_add(1, Ordering::AcqRel) + 1;
         self.wake.notify_one();
         // The sender lives as long as this status.
-        completed.wait_for(|done| *done >= wanted).await.ok();
+        let _closed = completed.wait_for(|done| *done >= wanted).await;
     }
 
     fn set_problems(&self, problems: Vec<Problem>) {
@@ -284,10 +284,10 @@ impl Worker {
         };
         let (answer, done) = oneshot::channel();
         let request = Request::Ingest(Box::new(ingest), answer);
-        self.requests.send(request).await.map_err(|_| Error::Closed)?;
+        self.requests.send(request).await.map_err(|_lost| Error::Closed)?;
         if let Some(guard) = pending {
             // The file is referred to once the epoch is logged; wait for it while holding the guard.
-            done.await.map_err(|_| Error::Closed)??;
+            done.await.map_err(|_lost| Error::Closed)??;
             drop(guard);
         } else {
             self.pending = Some(done);
@@ -299,7 +299,7 @@ impl Worker {
     async fn settle(&mut self) -> Result<()> {
         match self.pending.take() {
             None => Ok(()),
-            Some(done) => done.await.map_err(|_| Error::Closed)?.map(|_| ()),
+            Some(done) => done.await.map_err(|_lost| Error::Closed)?.map(|_| ()),
         }
     }
 

@@ -1,5 +1,7 @@
 //! Plan nodes to operators.
 
+use std::sync::Arc;
+
 use levada_planner::delta_plan::{DeltaPlan, Node, NodeId, Op};
 
 use crate::arrangement::hash::HashWidth;
@@ -39,19 +41,19 @@ pub fn lower_with(plan: &DeltaPlan, id: NodeId, width: HashWidth) -> Result<Box<
         Op::Constant(rows) => Box::new(Constant::new(rows.clone())),
         Op::Filter(predicate) => Box::new(Filter::new(predicate.clone())),
         Op::Project(expressions) => {
-            Box::new(Project::new(expressions.clone(), node.schema.clone()))
+            Box::new(Project::new(expressions.clone(), Arc::clone(&node.schema)))
         }
-        Op::Union => Box::new(Union::new(node.schema.clone())),
-        Op::Distinct => Box::new(Distinct::new(node.schema.clone(), width)),
+        Op::Union => Box::new(Union::new(Arc::clone(&node.schema))),
+        Op::Distinct => Box::new(Distinct::new(Arc::clone(&node.schema), width)),
         Op::Aggregate(aggregate) => {
             let input = input(0)?;
             let insert_only = input.properties.insert_only;
-            let output = node.schema.clone();
+            let output = Arc::clone(&node.schema);
             Box::new(Aggregate::new(aggregate, &input.schema, insert_only, output, width)?)
         }
         Op::Join(join) => {
             let inputs = [input(0)?.schema.as_ref(), input(1)?.schema.as_ref()];
-            Box::new(Join::new(join, inputs, node.schema.clone(), width)?)
+            Box::new(Join::new(join, inputs, Arc::clone(&node.schema), width)?)
         }
     })
 }

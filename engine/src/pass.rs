@@ -4,6 +4,7 @@
 //! handed to the leaves that read it, in the same pass: views over views see the same epoch.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -36,7 +37,11 @@ impl Core {
         }
         let mut outputs: BTreeMap<NodeKey, Arc<Delta>> = BTreeMap::new();
         while let Some(key) = todo.pop_first() {
-            let output = self.run_node(tick, key, &relations, &outputs).unwrap_or_else(broken);
+            // A panic in a function of DataFusion costs the views that call it, not the database.
+            let run = AssertUnwindSafe(|| self.run_node(tick, key, &relations, &outputs));
+            let output = catch_unwind(run)
+                .unwrap_or_else(|_panic| Err(Error::Internal("an operator panicked".to_owned())))
+                .unwrap_or_else(|e| broken(&e));
             if output.is_empty() {
                 continue;
             }
@@ -82,7 +87,7 @@ impl Core {
         let Some(relation) = self.relations.get_mut(&view) else { return };
         if let Err(error) = relation.apply(output) {
             tracing::error!(view, %error, "a view's delta does not fit its contents");
-            relation.apply(&broken(error)).expect("error rows always apply");
+            relation.apply(&broken(&error)).expect("error rows always apply");
         }
     }
 
@@ -172,7 +177,7 @@ pub(crate) fn consolidate(parts: &[DeltaBatch]) -> Result<Vec<DeltaBatch>> {
         let weight = rows.weight(slot);
         if weight != 0 {
             let row = u32::try_from(i)
-                .map_err(|_| Error::Internal("a batch of more than 2^32 rows".to_owned()))?;
+                .map_err(|_lost| Error::Internal("a batch of more than 2^32 rows".to_owned()))?;
             kept[p].push((row, weight));
         }
     }
@@ -190,7 +195,7 @@ pub(crate) fn consolidate(parts: &[DeltaBatch]) -> Result<Vec<DeltaBatch>> {
 }
 
 /// A broken invariant as an error row: the view reports it on read, the others go on.
-fn broken(error: Error) -> Delta {
+fn broken(error: &Error) -> Delta {
     tracing::error!(%error, "an operator failed");
     let row = ErrorRow { sqlstate: "XX000".to_owned(), message: error.to_string(), row_hash: 0 };
     Delta { ok: Vec::new(), err: vec![(row, 1)] }

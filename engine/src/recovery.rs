@@ -72,7 +72,7 @@ impl Core {
         }
         let failed: BTreeMap<u32, serde_json::Value> = match extra.get(ERRORS) {
             Some(errors) => {
-                serde_json::from_slice(errors).map_err(|_| Error::unfit("failed rows"))?
+                serde_json::from_slice(errors).map_err(|_lost| Error::unfit("failed rows"))?
             }
             None => BTreeMap::new(),
         };

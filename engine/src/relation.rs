@@ -265,7 +265,7 @@ fn holds_retracted(rows: &mut Arrangement, batch: &DeltaBatch) -> Result<bool> {
 
 fn row_ids(rows: usize) -> Result<std::ops::Range<u32>> {
     let rows = u32::try_from(rows)
-        .map_err(|_| Error::Internal("a batch of more than 2^32 rows".to_owned()))?;
+        .map_err(|_lost| Error::Internal("a batch of more than 2^32 rows".to_owned()))?;
     Ok(0..rows)
 }
 

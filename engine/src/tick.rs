@@ -87,16 +87,16 @@ impl Core {
             match request {
                 None => return,
                 Some(Request::Checkpoint(answer)) => {
-                    answer.send(self.checkpoint(false)).ok();
+                    let _gone = answer.send(self.checkpoint(false));
                 }
                 Some(Request::Close(answer)) => {
                     let closed = self.checkpoint(true);
                     drop(self);
-                    answer.send(closed).ok();
+                    let _gone = answer.send(closed);
                     return;
                 }
                 Some(Request::Commit(transaction, answer)) if !transaction.catalog.is_empty() => {
-                    answer.send(self.define(*transaction)).ok();
+                    let _gone = answer.send(self.define(*transaction));
                 }
                 Some(first) => carried = self.group(first, &mut requests),
             }
@@ -130,7 +130,7 @@ impl Core {
         let left = loop {
             match next {
                 Some(Request::Ingest(ingest, answer)) => {
-                    self.take_ingest(&mut group, *ingest, answer)
+                    self.take_ingest(&mut group, *ingest, answer);
                 }
                 Some(Request::Commit(transaction, answer)) if transaction.catalog.is_empty() => {
                     self.take_transaction(&mut group, *transaction, answer);
@@ -162,7 +162,7 @@ impl Core {
             };
             if let Err(error) = result {
                 self.undo(&staged);
-                answer.send(Err(error)).ok();
+                let _gone = answer.send(Err(error));
                 return;
             }
             staged.push((id, delta));
@@ -178,7 +178,7 @@ impl Core {
 
     fn take_ingest(&mut self, group: &mut Group, ingest: Ingest, answer: Answer) {
         let Some(relation) = self.relations.get_mut(&ingest.source) else {
-            answer.send(Err(Error::Closed)).ok();
+            let _gone = answer.send(Err(Error::Closed));
             return;
         };
         let batches: Vec<DeltaBatch> =
@@ -188,7 +188,7 @@ impl Core {
         let taken =
             if as_files { relation.add_files(&ingest.files) } else { relation.apply(&delta) };
         if let Err(error) = taken {
-            answer.send(Err(error)).ok();
+            let _gone = answer.send(Err(error));
             return;
         }
         if ingest.files.is_empty() {
@@ -204,8 +204,10 @@ impl Core {
         group.deltas.entry(ingest.source).or_default().extend(&delta);
         if let Some(rejects) = ingest.rejects {
             let batch = DeltaBatch::inserts(rejects);
-            if let Some(quarantine) = self.relations.get_mut(&QUARANTINE_ID) {
-                quarantine.apply(&Delta::of([batch.clone()])).ok();
+            if let Some(quarantine) = self.relations.get_mut(&QUARANTINE_ID)
+                && let Err(error) = quarantine.apply(&Delta::of([batch.clone()]))
+            {
+                tracing::error!(%error, "could not keep bad records");
             }
             add_input(&mut group.inputs, QUARANTINE_ID, batch.clone());
             group.deltas.entry(QUARANTINE_ID).or_default().push(batch);
@@ -240,7 +242,7 @@ impl Core {
                 self.undo(&group.staged);
                 let message = error.to_string();
                 for answer in group.answers {
-                    answer.send(Err(Error::statement("58030", message.clone()))).ok();
+                    let _gone = answer.send(Err(Error::statement("58030", message.clone())));
                 }
             }
             Ok(epoch) => {
@@ -248,7 +250,7 @@ impl Core {
                 self.step(epoch, group.deltas);
                 self.publish();
                 for answer in group.answers {
-                    answer.send(Ok(epoch)).ok();
+                    let _gone = answer.send(Ok(epoch));
                 }
             }
         }

@@ -79,6 +79,9 @@ tour 1_load.sql
 heading "3. Live results"
 tour 2_look.sql
 
+# Files of an older checkpoint must not be mistaken for the view's at the end.
+value 'CHECKPOINT'
+
 heading "4. One more daily file is dropped into the folder"
 before=$(value 'SELECT sum(flights) FROM delays.by_day')
 cp "$work/examples/flights/next/2013-02-01.csv" "$work/examples/flights/data/"
@@ -96,6 +99,7 @@ tour 3_update.sql
 heading "6. How it is kept right, where it comes from, and the proof"
 tour 4_explain.sql
 answers before
+value 'CHECKPOINT'
 
 heading "7. kill -9, and start again"
 kill -9 "$server"

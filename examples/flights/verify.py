@@ -102,10 +102,10 @@ def main() -> None:
     compare("DuckDB over the CSV files", by_day, db.execute(BY_DAY).fetchall())
 
     header, airlines = printed(work / "after" / "airlines.csv")
-    compare("the table's Parquet", airlines, read(db, parquet_of(work, "airlines"), header))
+    compare("the table's Parquet", airlines, read(db, parquet_of(work, "public.airlines"), header))
 
     _, totals = printed(work / "after" / "flights.csv")
-    kept = parquet_of(work, "flights")
+    kept = parquet_of(work, "public.flights")
     query = "SELECT count(*), sum(flight), sum(distance) FROM "
     compare("the kept rows of the source", totals,
             db.execute(f"{query} read_parquet('{kept}')").fetchall())

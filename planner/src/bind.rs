@@ -68,7 +68,7 @@ impl<'a> Binder<'a> {
         Self { state, catalog, system, search_path, depth: 0, used: RefCell::default() }
     }
 
-    /// Plans a query in PostgreSQL's terms: its shapes, and its names of output columns.
+    /// Plans a query in `PostgreSQL`'s terms: its shapes, and its names of output columns.
     ///
     /// # Errors
     /// Unknown names, wrong types, unsupported constructs.
@@ -216,6 +216,9 @@ impl<'a> Binder<'a> {
 #[must_use]
 pub fn relation_table(catalog: &Catalog, object: &Object) -> Option<RelationTable> {
     let schema = object.is_stored().then(|| object.arrow_schema()).flatten()?;
+    // NOT NULL is checked when rows are written, with PostgreSQL's error; a plan need not know.
+    let fields = schema.fields().iter().map(|f| f.as_ref().clone().with_nullable(true));
+    let schema = Arc::new(arrow::datatypes::Schema::new(fields.collect::<Vec<_>>()));
     // A materialized view's KEY is declared, not enforced: no plan may rest on it.
     let key = match &object.detail {
         Detail::Table { primary_key, .. } => {

@@ -1,7 +1,7 @@
 //! What can go wrong between SQL text and a plan.
 //!
 //! Every error answers with its SQLSTATE, and where it can with a position (1-based character in the
-//! whole string that was sent), a detail and a hint. Texts follow PostgreSQL: the primary one in
+//! whole string that was sent), a detail and a hint. Texts follow `PostgreSQL`: the primary one in
 //! lower case without a full stop, detail and hint as sentences.
 
 use datafusion::common::{DataFusionError, SchemaError};

@@ -149,11 +149,6 @@ impl Builder<'_> {
         Fingerprint(u128::from_le_bytes(bytes))
     }
 
-    fn expression(&self, expr: &Expr, schema: &DFSchema) -> Result<Expression> {
-        let physical = compile(expr, schema)?;
-        Ok(Expression { text: physical.to_string(), physical })
-    }
-
     /// Makes sure each of `exprs` is a column of the returned node, whose first columns are `input`'s.
     fn with_columns(
         &mut self,
@@ -169,7 +164,7 @@ impl Builder<'_> {
                 positions.push(position);
                 continue;
             }
-            let compiled = self.expression(expr, schema)?;
+            let compiled = expression(expr, schema)?;
             let known = extra.iter().position(|(e, _)| e.text == compiled.text);
             positions.push(width + known.unwrap_or(extra.len()));
             if known.is_none() {
@@ -193,6 +188,12 @@ impl Builder<'_> {
         let schema = Arc::new(Schema::new(fields));
         Ok((self.add(Op::Project(exprs), vec![input], schema, properties), positions))
     }
+}
+
+/// Compiles an expression and keeps its text.
+fn expression(expr: &Expr, schema: &DFSchema) -> Result<Expression> {
+    let physical = compile(expr, schema)?;
+    Ok(Expression { text: physical.to_string(), physical })
 }
 
 /// Compiles an expression over rows of `schema`.

@@ -10,6 +10,7 @@
 //! The first three belong to one output column; the others to every output column.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema};
@@ -222,7 +223,8 @@ fn of_expr(expr: &Expr, schema: &DFSchema, inner: &[Source]) -> Source {
     }
     let kind = if is_aggregate(expr) { Kind::Aggregate } else { Kind::Transform };
     let mut inputs = BTreeMap::new();
-    for column in expr.column_refs() {
+    let columns: BTreeSet<&Column> = expr.column_refs().into_iter().collect();
+    for column in columns {
         let Some(i) = position(schema, column) else { continue };
         for (input, was) in &inner[i].inputs {
             add(&mut inputs, input.clone(), kind.max(*was));
@@ -251,10 +253,10 @@ fn note_subqueries(expr: &Expr, rows: &mut Rows, kind: Kind) -> Result<()> {
     let mut plans = Vec::new();
     expr.apply(|e| {
         match e {
-            Expr::ScalarSubquery(s) => plans.push(s.subquery.clone()),
-            Expr::InSubquery(s) => plans.push(s.subquery.subquery.clone()),
-            Expr::Exists(s) => plans.push(s.subquery.subquery.clone()),
-            Expr::SetComparison(s) => plans.push(s.subquery.subquery.clone()),
+            Expr::ScalarSubquery(s) => plans.push(Arc::clone(&s.subquery)),
+            Expr::InSubquery(s) => plans.push(Arc::clone(&s.subquery.subquery)),
+            Expr::Exists(s) => plans.push(Arc::clone(&s.subquery.subquery)),
+            Expr::SetComparison(s) => plans.push(Arc::clone(&s.subquery.subquery)),
             _ => {}
         }
         Ok(TreeNodeRecursion::Continue)

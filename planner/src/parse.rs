@@ -15,7 +15,7 @@
 //! them. Within these no input makes the stack overflow.
 //!
 //! What Levada's SQL describes but this release does not carry out is refused here by its name, with
-//! `0A000`; what PostgreSQL knows and sqlparser reads becomes [`Statement::Sql`], for the engine to
+//! `0A000`; what `PostgreSQL` knows and sqlparser reads becomes [`Statement::Sql`], for the engine to
 //! decide.
 
 use datafusion::sql::sqlparser::ast;
@@ -56,7 +56,7 @@ pub use word::nearest;
 /// Longest text, in bytes.
 pub const TEXT_BYTES_MAX: usize = 1 << 20;
 /// Deepest nesting of expressions and queries.
-pub const DEPTH_MAX: usize = 256;
+pub const DEPTH_MAX: usize = 128;
 /// Most tokens between commas and clauses, at one level of parentheses.
 pub const CHAIN_TOKENS_MAX: usize = 4_000;
 /// Most set operations (`UNION` and so on) at one level of parentheses.
@@ -65,7 +65,7 @@ pub const SET_OPERATIONS_MAX: usize = 500;
 /// The statements of `sql`, which may be none.
 ///
 /// # Errors
-/// The first that does not parse: nothing of the string is to be carried out then, as in PostgreSQL.
+/// The first that does not parse: nothing of the string is to be carried out then, as in `PostgreSQL`.
 pub fn parse(sql: &str) -> Result<Vec<Parsed>> {
     let text = Text::read(sql)?;
     text.statements().into_iter().map(|range| parsed(&text, range)).collect()

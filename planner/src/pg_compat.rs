@@ -1,10 +1,10 @@
-//! PostgreSQL on DataFusion: the functions, casts and query shapes that clients expect of a server.
+//! `PostgreSQL` on DataFusion: the functions, casts and query shapes that clients expect of a server.
 //!
-//! A client speaks to `pg_catalog` in PostgreSQL's dialect. Three steps make DataFusion understand it:
+//! A client speaks to `pg_catalog` in `PostgreSQL`'s dialect. Three steps make DataFusion understand it:
 //!
 //! | step | what | where |
 //! |---|---|---|
-//! | names | output columns get the names PostgreSQL gives them | [`name_columns`], on the tree as parsed |
+//! | names | output columns get the names `PostgreSQL` gives them | [`name_columns`], on the tree as parsed |
 //! | shapes | casts, operators, arrays, set-returning functions become what DataFusion plans | [`rewrite`], on the tree |
 //! | functions | `format_type`, `pg_get_viewdef`, `has_table_privilege`, ... over one [`Snapshot`] | [`functions`] |
 //! | subqueries | correlated subqueries that DataFusion cannot join are run per distinct outer row | [`prepare`] adds the rule |
@@ -82,7 +82,7 @@ impl Snapshot {
     }
 }
 
-/// The scalar functions of PostgreSQL over one snapshot.
+/// The scalar functions of `PostgreSQL` over one snapshot.
 #[must_use]
 pub fn functions(snapshot: &Arc<Snapshot>) -> Vec<ScalarUDF> {
     function::all(snapshot)
@@ -119,7 +119,7 @@ pub fn register(
     Ok(())
 }
 
-/// An error that PostgreSQL has a code for; it travels as [`DataFusionError::External`].
+/// An error that `PostgreSQL` has a code for; it travels as [`DataFusionError::External`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PgError {
     /// SQLSTATE, for example `42P01`.

@@ -8,7 +8,7 @@
 //! | session | transactions, settings, prepared statements, cursors | [`Transaction`], [`Setting`], ... |
 //!
 //! Names and options carry a position: the 1-based character in the string as it was sent, over all
-//! of its statements, as PostgreSQL counts it. Positions never take part in equality, so that
+//! of its statements, as `PostgreSQL` counts it. Positions never take part in equality, so that
 //! `parse(print(x)) == x`. [`std::fmt::Display`] prints the canonical form.
 //!
 //! A statement says what was written; whether its names exist and its options make sense is decided
@@ -460,7 +460,7 @@ pub enum ExplainFormat {
     Text,
     /// Boxes.
     Tree,
-    /// PostgreSQL's JSON.
+    /// `PostgreSQL`'s JSON.
     Json,
     /// Graphviz.
     Dot,
@@ -510,7 +510,7 @@ pub struct WaitFor {
     pub epoch: Option<u64>,
 }
 
-/// `VACUUM` and `ANALYZE`, which PostgreSQL's clients send: nothing here needs them.
+/// `VACUUM` and `ANALYZE`, which `PostgreSQL`'s clients send: nothing here needs them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Maintain {
     /// `VACUUM`; else it is `ANALYZE` alone.

@@ -1,4 +1,4 @@
-//! PostgreSQL type names that DataFusion does not map itself.
+//! `PostgreSQL` type names that DataFusion does not map itself.
 //!
 //! | SQL | Arrow |
 //! |---|---|

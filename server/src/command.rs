@@ -17,7 +17,7 @@ mod table;
 #[command(name = "levada", version, about)]
 pub struct Cli {
     /// What to log to standard error: error, warn, info, debug, trace, or a filter like
-    /// levada_engine=debug.
+    /// `levada_engine=debug`.
     #[arg(long, global = true, value_name = "FILTER")]
     log: Option<String>,
     #[command(subcommand)]

@@ -39,7 +39,6 @@ impl Signals {
         tokio::select! {
             done = work => done,
             () = self.next() => {
-                #[expect(clippy::exit, reason = "whoever signals twice wants the process gone")]
                 std::process::exit(INTERRUPTED)
             }
         }

@@ -5,9 +5,10 @@
 //! one order.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch};
-use arrow::datatypes::SchemaRef;
+use arrow::array::{Array, ArrayRef, PrimitiveArray, RecordBatch, downcast_primitive_array};
+use arrow::datatypes::{ArrowPrimitiveType, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::row::{RowConverter, SortField};
 use levada_storage::delta::DeltaBatch;
@@ -92,6 +93,7 @@ impl Bag {
     pub fn batch(&self, rows: &[&RowKey]) -> Result<RecordBatch, ArrowError> {
         let parser = self.converter.parser();
         let columns = self.converter.convert_rows(rows.iter().map(|r| parser.parse(r)))?;
+        let columns = columns.iter().map(with_plain_nulls).collect();
         RecordBatch::try_new(SchemaRef::clone(&self.schema), columns)
     }
 
@@ -135,6 +137,26 @@ impl Bag {
     }
 }
 
+/// The column with a zero below each NULL. Decoding leaves the smallest value there, on which functions
+/// that compute below NULLs overflow.
+fn with_plain_nulls(column: &ArrayRef) -> ArrayRef {
+    if column.null_count() == 0 {
+        return ArrayRef::clone(column);
+    }
+    let values = column.as_ref();
+    downcast_primitive_array!(
+        values => zeroed(values),
+        _ => ArrayRef::clone(column),
+    )
+}
+
+fn zeroed<T: ArrowPrimitiveType>(column: &PrimitiveArray<T>) -> ArrayRef {
+    let value = |i| if column.is_null(i) { T::default_value() } else { column.value(i) };
+    let values: Vec<T::Native> = (0..column.len()).map(value).collect();
+    let plain = PrimitiveArray::<T>::new(values.into(), column.nulls().cloned());
+    Arc::new(plain.with_data_type(column.data_type().clone()))
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -150,7 +172,7 @@ mod tests {
             Field::new("b", DataType::Utf8, true),
         ]));
         let batch = RecordBatch::try_new(
-            schema.clone(),
+            Arc::clone(&schema),
             vec![
                 Arc::new(Float64Array::from_iter_values(rows.iter().map(|r| r.0))),
                 Arc::new(rows.iter().map(|r| r.1).collect::<StringArray>()),

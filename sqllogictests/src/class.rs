@@ -2,7 +2,7 @@
 
 use datafusion::sql::sqlparser::ast::{self, ColumnOption, SetExpr, TableConstraint};
 use levada_planner::parse::parse;
-use levada_planner::statement::{CreatePipeline, Name, Setting, Statement, Step};
+use levada_planner::statement::{CreatePipeline, IfExists, Name, Setting, Statement, Step};
 
 /// What a statement does.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +41,8 @@ pub struct View {
     pub query: String,
     /// Schema searched first, for the steps of a pipeline.
     pub schema: Option<String>,
+    /// Whether a view of that name is left alone: `IF NOT EXISTS`.
+    pub if_missing: bool,
 }
 
 /// Reads a statement.
@@ -59,10 +61,13 @@ fn of(statement: &Statement) -> Class {
             name: quoted(&view.name),
             query: view.query.text.clone(),
             schema: None,
+            if_missing: view.if_exists == IfExists::Skip,
         }]),
         Statement::CreatePipeline(pipeline) => Class::CreateViews(steps(pipeline)),
         Statement::Drop(_) => Class::Drop,
-        Statement::Setting(Setting::Set { .. }) => Class::Setting,
+        Statement::Setting(Setting::Set { .. } | Setting::Reset(_) | Setting::ResetAll) => {
+            Class::Setting
+        }
         Statement::Explain(_)
         | Statement::Show(_)
         | Statement::Describe(_)
@@ -78,6 +83,7 @@ fn steps(pipeline: &CreatePipeline) -> Vec<View> {
             name: quoted(&Name::new(Some(schema), &step.name.name)),
             query: step.query.text.clone(),
             schema: Some(schema.clone()),
+            if_missing: pipeline.if_exists == IfExists::Skip,
         }),
         _ => None,
     });
@@ -160,6 +166,7 @@ mod tests {
             name: name.to_owned(),
             query: query.to_owned(),
             schema: schema.map(str::to_owned),
+            if_missing: false,
         };
         assert_eq!(
             classify("CREATE MATERIALIZED VIEW s.V KEY (a) AS SELECT a FROM t"),

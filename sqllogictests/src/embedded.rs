@@ -4,6 +4,7 @@
 //! Settings made by `SET` are made again in the session that follows, as a client's driver would.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use arrow::array::RecordBatch;
@@ -17,6 +18,7 @@ use levada_server::sqlstate::Report;
 use levada_storage::delta::DeltaBatch;
 
 use crate::class::{Class, classify};
+use crate::service::pause;
 use crate::target::{Answer, Failure};
 use crate::text;
 
@@ -43,8 +45,7 @@ impl Embedded {
 
     async fn start(&mut self) -> Result<()> {
         let path = self.folder.join("db");
-        let database =
-            Database::open(&path.to_string_lossy()).await.context("could not open the database")?;
+        let database = open(&path).await?;
         let session = database.connect(SessionOptions {
             user: "admin".to_owned(),
             database: "main".to_owned(),
@@ -163,6 +164,26 @@ impl Embedded {
         Ok((schema, batches))
     }
 
+    /// The only value of a query's result; [`None`] when it fails, is empty or is NULL.
+    pub async fn value(&mut self, sql: &str) -> Option<String> {
+        let (_, batches) = self.rows(sql).await.ok()?;
+        let batch = batches.iter().find(|b| b.num_rows() > 0)?;
+        text::value(batch.columns().first()?, 0)
+    }
+
+    /// Sets the search path, without repeating it after a crash.
+    ///
+    /// # Errors
+    /// When the path is refused.
+    pub async fn search(&mut self, path: &str) -> Result<(), Failure> {
+        let sql = format!("SET search_path = {path}");
+        for statement in self.prepare(&sql)? {
+            let session = self.session();
+            session.execute(&statement, Vec::new()).await.map_err(|e| failure(e, &sql))?;
+        }
+        Ok(())
+    }
+
     /// Commits weighted rows to a table as one epoch.
     ///
     /// # Errors
@@ -173,6 +194,18 @@ impl Embedded {
             Err(e) => Err(failure(e, "")),
         }
     }
+}
+
+/// Opens the database; one that was dropped gives its directory back as its tasks end.
+async fn open(path: &Path) -> Result<Database> {
+    const ATTEMPTS: usize = 200;
+    for _ in 1..ATTEMPTS {
+        match Database::open(&path.to_string_lossy()).await {
+            Err(e) if e.to_string().contains("in use") => pause(Duration::from_millis(25)).await,
+            opened => return opened.context("could not open the database"),
+        }
+    }
+    Database::open(&path.to_string_lossy()).await.context("could not open the database")
 }
 
 async fn fill(answer: &mut Answer, rows: Rows, sql: &str) -> Result<(), Failure> {
@@ -205,16 +238,4 @@ fn failure(error: Error, sql: &str) -> Failure {
     more.extend(report.hint.map(|h| format!("HINT: {h}")));
     more.extend(report.position.map(|p| format!("POSITION: {}", p.character_in(sql))));
     Failure { sqlstate: report.sqlstate.to_owned(), message: report.message, more }
-}
-
-/// Lets the crate build against an engine whose session has no `apply` of its own.
-trait Apply {
-    async fn apply(&mut self, relation: &str, deltas: Vec<DeltaBatch>) -> Result<(), Error>;
-}
-
-impl Apply for Session {
-    async fn apply(&mut self, relation: &str, deltas: Vec<DeltaBatch>) -> Result<(), Error> {
-        let rows: usize = deltas.iter().map(DeltaBatch::len).sum();
-        Err(Error::Internal(format!("{rows} rows cannot be applied to \"{relation}\"")))
-    }
 }

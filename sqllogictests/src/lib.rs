@@ -11,6 +11,8 @@
 //!                                                        -> oracle after each
 //! ```
 
+#![expect(clippy::result_large_err, reason = "a failure ends the script")]
+
 pub mod bag;
 pub mod class;
 pub mod embedded;

@@ -122,6 +122,8 @@ impl Databases {
                 Mode::Random => self.rng.random_bool(0.2),
                 Mode::Crash => self.rng.random_bool(0.5),
             };
+            // `Session::apply` takes plain names.
+            self.as_written |= self.tables.iter().any(|t| t.name.contains('"'));
         }
         if *class == Class::Read && !was_in_block {
             return self.direct(sql, class).await;
@@ -151,7 +153,11 @@ impl Databases {
         if let Class::CreateTable(table) = class
             && let Ok((schema, _)) = reference.rows(&format!("SELECT * FROM {}", table.name)).await
         {
-            self.tables.retain(|t| t.name != table.name);
+            let name = match reference.value("SELECT current_schema()").await {
+                Some(schema) if !table.name.contains('.') => format!("{schema}.{}", table.name),
+                _ => table.name.clone(),
+            };
+            self.tables.retain(|t| t.name != name);
             let key = (0..schema.fields().len())
                 .filter(|i| table.key.contains(schema.field(*i).name()))
                 .collect();
@@ -162,7 +168,7 @@ impl Databases {
                 .await
                 .unwrap_or_else(|_| (SchemaRef::clone(&schema), Vec::new()));
             let contents = Bag::of(schema, &batches)?;
-            self.tables.push(Tracked { name: table.name.clone(), key, contents });
+            self.tables.push(Tracked { name, key, contents });
         }
         if *class == Class::Drop {
             let mut kept = Vec::new();

@@ -19,7 +19,17 @@ use crate::target::Failure;
 /// The views to compare.
 #[derive(Debug, Default)]
 pub struct Oracle {
-    views: Vec<View>,
+    views: Vec<Watched>,
+}
+
+/// A view under watch.
+#[derive(Debug)]
+struct Watched {
+    /// Its name with its schema, as SQL.
+    name: String,
+    query: String,
+    /// The search path that its query is read with.
+    path: String,
 }
 
 /// How much is compared.
@@ -36,9 +46,10 @@ impl Oracle {
     pub async fn note(&mut self, class: &Class, database: &mut Embedded) {
         match class {
             Class::CreateViews(views) => {
+                let path = database.value("SHOW search_path").await.unwrap_or_default();
+                let schema = database.value("SELECT current_schema()").await.unwrap_or_default();
                 for view in views {
-                    self.views.retain(|v| v.name != view.name);
-                    self.views.push(view.clone());
+                    self.watch(view, &path, &schema, database).await;
                 }
             }
             Class::Drop => {
@@ -57,10 +68,37 @@ impl Oracle {
         }
     }
 
-    /// Views under watch.
+    async fn watch(&mut self, view: &View, path: &str, schema: &str, database: &mut Embedded) {
+        let name = if view.name.contains('.') {
+            view.name.clone()
+        } else {
+            format!("\"{schema}\".{}", view.name)
+        };
+        if view.if_missing {
+            let select = format!("SELECT * FROM {name} LIMIT 0");
+            let left_alone = self.views.iter().any(|v| v.name == name);
+            if left_alone || database.rows(&select).await.is_err_and(|f| f.sqlstate == "42P01") {
+                return;
+            }
+        }
+        let path = match &view.schema {
+            Some(schema) => format!("\"{schema}\", {path}"),
+            None => path.to_owned(),
+        };
+        self.views.retain(|v| v.name != name);
+        self.views.push(Watched { name, query: view.query.clone(), path });
+    }
+
+    /// Number of views under watch.
     #[must_use]
-    pub fn views(&self) -> &[View] {
-        &self.views
+    pub fn len(&self) -> usize {
+        self.views.len()
+    }
+
+    /// Whether no view is under watch.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.views.is_empty()
     }
 
     /// Compares every view.
@@ -84,7 +122,7 @@ impl Oracle {
     }
 
     /// Reads the view, its query, and the view again: a difference counts if the view stood still.
-    async fn difference(&self, view: &View, database: &mut Embedded) -> Result<Option<String>> {
+    async fn difference(&self, view: &Watched, database: &mut Embedded) -> Result<Option<String>> {
         let select = format!("SELECT * FROM {}", view.name);
         let mut stored = database.rows(&select).await;
         loop {
@@ -107,15 +145,18 @@ impl Oracle {
     }
 }
 
-async fn recompute(view: &View, database: &mut Embedded) -> Result<Result<Table, Failure>> {
-    let Some(schema) = &view.schema else { return Ok(database.rows(&view.query).await) };
-    database.run(&format!("SET search_path = \"{schema}\", public")).await?;
+async fn recompute(view: &Watched, database: &mut Embedded) -> Result<Result<Table, Failure>> {
+    let path = database.value("SHOW search_path").await.unwrap_or_default();
+    if path == view.path {
+        return Ok(database.rows(&view.query).await);
+    }
+    database.search(&view.path).await?;
     let rows = database.rows(&view.query).await;
-    database.run("RESET search_path").await?;
+    database.search(&path).await?;
     Ok(rows)
 }
 
-async fn check_incremental(view: &View, database: &mut Embedded) -> Result<()> {
+async fn check_incremental(view: &Watched, database: &mut Embedded) -> Result<()> {
     match database.run(&format!("CHECK INCREMENTAL {}", view.name)).await {
         Ok(answer) => {
             let fine = answer.rows.len() == 1

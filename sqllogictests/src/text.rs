@@ -122,6 +122,7 @@ fn float4(v: f32) -> String {
 }
 
 /// PostgreSQL's shape for the shortest digits: plain between 1e-4 and 10^digits, else scientific.
+#[expect(clippy::fn_params_excessive_bools, reason = "what a float is besides its digits")]
 fn float(nan: bool, infinite: bool, negative: bool, shortest: &str, digits: i32) -> String {
     if nan {
         return "NaN".to_owned();

@@ -8,6 +8,8 @@
 //! | `slt` | scripts in four modes, over the wire, and against PostgreSQL |
 
 #![expect(clippy::disallowed_methods, reason = "tests own their files, tasks and clocks")]
+#![expect(clippy::panic, clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::print_stderr, reason = "what is left out is printed with its reason")]
 
 #[path = "it/clients.rs"]
 mod clients;

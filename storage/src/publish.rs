@@ -51,11 +51,17 @@ struct File {
     deleted: u64,
 }
 
-/// Writes the publication of `epoch` and removes all but the two newest.
+/// Writes the publication of `epoch` and removes all but the two newest; all but this one if it is the
+/// `last`: readers of a closed database find only files that hold what it holds.
 ///
 /// # Errors
 /// Those of the blob.
-pub async fn publish(blob: &dyn Blob, epoch: Epoch, relations: &[Published<'_>]) -> Result<()> {
+pub async fn publish(
+    blob: &dyn Blob,
+    epoch: Epoch,
+    relations: &[Published<'_>],
+    last: bool,
+) -> Result<()> {
     let relations = relations.iter().map(|relation| {
         let rows = relation.files.iter().map(DataFile::live_rows).sum();
         let files = relation.files.iter().map(File::of).collect();
@@ -65,7 +71,7 @@ pub async fn publish(blob: &dyn Blob, epoch: Epoch, relations: &[Published<'_>])
     let json = serde_json::to_vec_pretty(&document).expect("names and numbers are valid JSON");
     blob.put(&layout::publish(epoch), json.into()).await?;
     let names = published(blob).await?;
-    for name in names.iter().rev().skip(KEPT) {
+    for name in names.iter().rev().skip(if last { 1 } else { KEPT }) {
         blob.delete(name).await?;
     }
     Ok(())

@@ -8,8 +8,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BinaryViewBuilder, BooleanBufferBuilder, PrimitiveArray,
-    StringViewBuilder, downcast_primitive, new_empty_array,
+    Array, ArrayRef, BinaryViewBuilder, BooleanBufferBuilder, PrimitiveArray, StringViewBuilder,
+    downcast_primitive, new_empty_array,
 };
 use arrow::buffer::NullBuffer;
 use arrow::compute::interleave;
@@ -119,7 +119,7 @@ impl Located<'_> {
             data_type => (primitive),
             DataType::Utf8View if few => {
                 let mut out = StringViewBuilder::with_capacity(self.at.len());
-                let arrays = self.sources(column, |a| a.as_string_view());
+                let arrays = self.sources(column, arrow::array::AsArray::as_string_view);
                 for (s, i) in &self.at {
                     out.append_option(arrays[*s].is_valid(*i).then(|| arrays[*s].value(*i)));
                 }
@@ -127,7 +127,7 @@ impl Located<'_> {
             }
             DataType::BinaryView if few => {
                 let mut out = BinaryViewBuilder::with_capacity(self.at.len());
-                let arrays = self.sources(column, |a| a.as_binary_view());
+                let arrays = self.sources(column, arrow::array::AsArray::as_binary_view);
                 for (s, i) in &self.at {
                     out.append_option(arrays[*s].is_valid(*i).then(|| arrays[*s].value(*i)));
                 }
@@ -146,7 +146,7 @@ impl Located<'_> {
         column: usize,
         data_type: &DataType,
     ) -> Result<ArrayRef> {
-        let arrays = self.sources(column, |a| a.as_primitive::<T>());
+        let arrays = self.sources(column, arrow::array::AsArray::as_primitive::<T>);
         let slices: Vec<&[T::Native]> = arrays.iter().map(|a| a.values().as_ref()).collect();
         let values: Vec<T::Native> = self.at.iter().map(|(s, i)| slices[*s][*i]).collect();
         let nulls = arrays.iter().any(|a| a.null_count() > 0).then(|| {

@@ -265,7 +265,7 @@ impl Chunk {
 
 impl Piece {
     fn new(start: u32, rows: u32, columns: Vec<ArrayRef>) -> Self {
-        let bytes = columns.iter().map(|c| c.get_array_memory_size()).sum();
+        let bytes = columns.iter().map(Array::get_array_memory_size).sum();
         Self { start, rows, columns, bytes }
     }
 

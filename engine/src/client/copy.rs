@@ -33,11 +33,11 @@ pub struct CopyOptions {
 /// The data format of a `COPY`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CopyFormat {
-    /// PostgreSQL's text format.
+    /// `PostgreSQL`'s text format.
     Text,
     /// Comma separated values.
     Csv,
-    /// PostgreSQL's binary format.
+    /// `PostgreSQL`'s binary format.
     Binary,
 }
 
@@ -153,7 +153,7 @@ impl Session {
         } else {
             let mut fields = Vec::with_capacity(columns.len());
             for column in columns {
-                let field = table_schema.field_with_name(&column.name).map_err(|_| {
+                let field = table_schema.field_with_name(&column.name).map_err(|_lost| {
                     Error::from(levada_planner::Error::UnknownColumn {
                         name: column.name.clone(),
                         position: column.position,

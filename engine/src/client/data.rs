@@ -112,7 +112,7 @@ impl Session {
                 let to = schema.field(*target).data_type();
                 new[*target] = assign(batch.column(width + i), to)?;
             }
-            let new = self.checked(&table, &schema, new)?;
+            let new = checked(&table, &schema, new)?;
             let old = RecordBatch::try_new(Arc::clone(&schema), old)?;
             count += batch.num_rows();
             weights.extend(std::iter::repeat_n(-1, batch.num_rows()));
@@ -192,7 +192,7 @@ impl Session {
             let fields = schema.fields().iter();
             let columns = fields.zip(batch.columns()).map(|(f, c)| assign(c, f.data_type()));
             let columns = columns.collect::<Result<Vec<_>>>()?;
-            let rows = self.checked(table, schema, columns)?;
+            let rows = checked(table, schema, columns)?;
             count += rows.num_rows();
             stage.write(table.id, DeltaBatch::inserts(rows));
         }
@@ -215,7 +215,7 @@ impl Session {
         let mut stage = self.stage()?;
         let parts: Vec<RecordBatch> = batches
             .iter()
-            .map(|b| self.checked(&table, &schema, b.columns.columns().to_vec()))
+            .map(|b| checked(&table, &schema, b.columns.columns().to_vec()))
             .collect::<Result<_>>()?;
         let weights: Vec<i64> =
             batches.iter().flat_map(|b| (0..b.len()).map(|i| b.weights.get(i))).collect();
@@ -259,28 +259,23 @@ impl Session {
         let schema = object.arrow_schema().ok_or_else(|| Error::unfit("table"))?;
         Ok((Arc::clone(object), schema))
     }
+}
 
-    /// A batch of the table's schema; NULL where none is allowed is an error.
-    fn checked(
-        &self,
-        table: &Object,
-        schema: &SchemaRef,
-        columns: Vec<ArrayRef>,
-    ) -> Result<RecordBatch> {
-        for (field, column) in schema.fields().iter().zip(&columns) {
-            if !field.is_nullable() && column.null_count() > 0 {
-                return Err(Error::statement(
-                    "23502",
-                    format!(
-                        "null value in column \"{}\" of relation \"{}\" violates not-null constraint",
-                        field.name(),
-                        table.name
-                    ),
-                ));
-            }
+/// A batch of the table's schema; NULL where none is allowed is an error.
+fn checked(table: &Object, schema: &SchemaRef, columns: Vec<ArrayRef>) -> Result<RecordBatch> {
+    for (field, column) in schema.fields().iter().zip(&columns) {
+        if !field.is_nullable() && column.null_count() > 0 {
+            return Err(Error::statement(
+                "23502",
+                format!(
+                    "null value in column \"{}\" of relation \"{}\" violates not-null constraint",
+                    field.name(),
+                    table.name
+                ),
+            ));
         }
-        Ok(RecordBatch::try_new(Arc::clone(schema), columns)?)
     }
+    Ok(RecordBatch::try_new(Arc::clone(schema), columns)?)
 }
 
 /// Runs a bound plan to its end.
@@ -354,7 +349,7 @@ fn assigned(assignments: &[ast::Assignment], schema: &SchemaRef) -> Result<Vec<u
         } else {
             ident.value.to_lowercase()
         };
-        let position = schema.index_of(&column).map_err(|_| {
+        let position = schema.index_of(&column).map_err(|_lost| {
             let nearest = schema
                 .fields()
                 .iter()

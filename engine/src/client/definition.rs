@@ -229,9 +229,15 @@ impl Session {
     pub(super) async fn create_view(&mut self, s: &CreateView) -> Result<Outcome> {
         let mut stage = self.stage()?;
         if let Some(place) = self.place(&mut stage, &s.name, s.if_exists, ObjectKind::View)? {
-            let path = self.settings.search_path(&self.options.user);
-            let names = names(&s.columns);
-            self.add_view(&mut stage, place, &s.query, &names, path, s.to_string())?;
+            let request = ViewRequest {
+                query: &s.query,
+                names: names(&s.columns),
+                key: &[],
+                strict: false,
+                search_path: self.settings.search_path(&self.options.user),
+                definition: s.to_string(),
+            };
+            self.add_view(&mut stage, place, request)?;
             self.put(stage).await?;
         }
         Ok(Outcome::Done("CREATE VIEW".to_owned()))
@@ -244,7 +250,7 @@ impl Session {
         let mut stage = self.stage()?;
         let kind = ObjectKind::MaterializedView;
         if let Some(place) = self.place(&mut stage, &s.name, s.if_exists, kind)? {
-            let request = MaterializedView {
+            let request = ViewRequest {
                 query: &s.query,
                 names: names(&s.columns),
                 key: &s.key,
@@ -263,16 +269,14 @@ impl Session {
         &mut self,
         stage: &mut Stage,
         place: Place,
-        query: &QueryText,
-        names: &[String],
-        search_path: Vec<String>,
-        definition: String,
+        request: ViewRequest<'_>,
     ) -> Result<()> {
-        let bound = self.bound(&stage.catalog, &query.query, names, &search_path)?;
+        let path = request.search_path;
+        let bound = self.bound(&stage.catalog, &request.query.query, &request.names, &path)?;
         let lineage = bound.lineage()?;
-        let detail =
-            Detail::View { columns: bound.columns, query: query.text.clone(), search_path };
-        let object = self.object(stage, place, definition, bound.depends_on, detail);
+        let query = request.query.text.clone();
+        let detail = Detail::View { columns: bound.columns, query, search_path: path };
+        let object = self.object(stage, place, request.definition, bound.depends_on, detail);
         stage.create(object.clone());
         lineage::write(stage, &object, Some(&lineage))
     }
@@ -282,7 +286,7 @@ impl Session {
         &mut self,
         stage: &mut Stage,
         place: Place,
-        request: MaterializedView<'_>,
+        request: ViewRequest<'_>,
     ) -> Result<()> {
         let bound =
             self.bound(&stage.catalog, &request.query.query, &request.names, &request.search_path)?;
@@ -484,8 +488,8 @@ impl Session {
     }
 }
 
-/// What is asked of a new materialized view.
-pub(super) struct MaterializedView<'a> {
+/// What is asked of a new view.
+pub(super) struct ViewRequest<'a> {
     pub(super) query: &'a QueryText,
     pub(super) names: Vec<String>,
     pub(super) key: &'a [ColumnName],

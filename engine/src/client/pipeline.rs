@@ -5,7 +5,7 @@ use levada_planner::statement::{
     CreatePipeline, CreateSink, IfExists, Name, Parsed, QueryStep, Step,
 };
 
-use super::definition::{MaterializedView, Place};
+use super::definition::{Place, ViewRequest};
 use super::transaction::Stage;
 use super::{Outcome, Session};
 use crate::error::{Error, Result};
@@ -67,20 +67,20 @@ impl Session {
         step: &QueryStep,
         path: &[String],
     ) -> Result<()> {
-        let place = self.step_place(stage, schema, &step.name.name)?;
+        let place = step_place(stage, schema, &step.name.name)?;
         let definition = step.query.text.clone();
+        let request = ViewRequest {
+            query: &step.query,
+            names: Vec::new(),
+            key: &step.key,
+            strict: false,
+            search_path: path.to_vec(),
+            definition,
+        };
         if step.materialized {
-            let request = MaterializedView {
-                query: &step.query,
-                names: Vec::new(),
-                key: &step.key,
-                strict: false,
-                search_path: path.to_vec(),
-                definition,
-            };
             return self.add_materialized_view(stage, place, request);
         }
-        self.add_view(stage, place, &step.query, &[], path.to_vec(), definition)
+        self.add_view(stage, place, request)
     }
 
     fn add_sink_step(
@@ -90,18 +90,18 @@ impl Session {
         sink: &CreateSink,
         path: &[String],
     ) -> Result<()> {
-        let place = self.step_place(stage, schema, &sink.name.name)?;
+        let place = step_place(stage, schema, &sink.name.name)?;
         let definition = CreateSink { if_exists: IfExists::Fail, ..sink.clone() }.to_string();
         self.add_sink(stage, place, sink, path, definition)
     }
+}
 
-    fn step_place(&mut self, stage: &Stage, schema: u32, name: &str) -> Result<Place> {
-        if stage.catalog.find(schema, name).is_some() {
-            let message = format!("step \"{name}\" specified more than once");
-            return Err(Error::statement("42710", message));
-        }
-        Ok(Place { schema, name: name.to_owned() })
+fn step_place(stage: &Stage, schema: u32, name: &str) -> Result<Place> {
+    if stage.catalog.find(schema, name).is_some() {
+        let message = format!("step \"{name}\" specified more than once");
+        return Err(Error::statement("42710", message));
     }
+    Ok(Place { schema, name: name.to_owned() })
 }
 
 /// A short name of the text: equal texts are the same version.

@@ -1,14 +1,15 @@
-//! Queries: bind, rewrite PostgreSQL's shapes, plan, stream at one epoch.
+//! Queries: bind, rewrite `PostgreSQL`'s shapes, plan, stream at one epoch.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{DataFusionError, ParamValues};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::context::SessionState;
-use datafusion::logical_expr::LogicalPlan;
+use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::scalar::ScalarValue;
 use datafusion::sql::sqlparser::ast;
@@ -166,7 +167,9 @@ impl Session {
         let names = pg_compat::name_columns(&mut statement);
         pg_compat::rewrite(&mut statement);
         let binder = self.binder(planning);
-        let plan = binder.statement_with(statement, types)?.plan;
+        let bound = binder.statement_with(statement, types)?.plan;
+        // The rows have the types after coercion; parameters of unknown type forbid it until they are known.
+        let plan = binder.analyzed(bound.clone()).unwrap_or(bound);
         let schema = output_schema(&plan, &names);
         Ok(Planned { plan, schema })
     }
@@ -188,7 +191,7 @@ impl Session {
             Some(Arc::new(Schema::new(fields.collect::<Vec<_>>())))
         };
         let fields = match &parsed.statement {
-            Statement::Sql(statement) => return self.describe_sql(statement, given).await,
+            Statement::Sql(statement) => return self.describe_sql(statement, given),
             Statement::Execute(execute) => {
                 let (prepared, types) = self.find_prepared(&execute.name.name)?;
                 let inner = Box::pin(self.describe_statement(&prepared.parsed, &types)).await?;
@@ -207,7 +210,7 @@ impl Session {
                     return Ok(Description { parameters: Vec::new(), fields: None });
                 };
                 let statement = ast::Statement::Query(query.query.clone());
-                self.describe_sql(&statement, given).await?;
+                self.describe_sql(&statement, given)?;
                 None
             }
             _ => None,
@@ -215,7 +218,7 @@ impl Session {
         Ok(Description { parameters: Vec::new(), fields })
     }
 
-    async fn describe_sql(
+    fn describe_sql(
         &mut self,
         statement: &ast::Statement,
         given: &[Option<DataType>],
@@ -236,8 +239,8 @@ impl Session {
         } else {
             (self.describe_write(&planning, statement, given)?, None)
         };
-        // Types come from coercion as well as from the shape of the query.
-        let inferred = plan.get_parameter_types()?;
+        let mut inferred = plan.get_parameter_types()?;
+        infer_from_casts(&plan, &mut inferred)?;
         let count = inferred
             .keys()
             .filter_map(|name| name.trim_start_matches('$').parse::<usize>().ok())
@@ -267,7 +270,28 @@ pub(super) fn scanned(plan: &LogicalPlan) -> Result<Vec<u32>> {
     Ok(found)
 }
 
-/// The plan's output with the names that PostgreSQL gives.
+/// A parameter that is cast has the type it is cast to, as in PostgreSQL.
+fn infer_from_casts(
+    plan: &LogicalPlan,
+    types: &mut HashMap<String, Option<DataType>>,
+) -> Result<()> {
+    plan.apply_with_subqueries(|node| {
+        node.apply_expressions(|expr| {
+            expr.apply(|e| {
+                if let Expr::Cast(cast) = e
+                    && let Expr::Placeholder(parameter) = cast.expr.as_ref()
+                {
+                    let known = types.entry(parameter.id.clone()).or_default();
+                    known.get_or_insert_with(|| cast.field.data_type().clone());
+                }
+                Ok(TreeNodeRecursion::Continue)
+            })
+        })
+    })?;
+    Ok(())
+}
+
+/// The plan's output with the names that `PostgreSQL` gives.
 fn output_schema(plan: &LogicalPlan, names: &OutputNames) -> SchemaRef {
     let fields = plan.schema().fields();
     let planned: Vec<&str> = fields.iter().map(|f| f.name().as_str()).collect();

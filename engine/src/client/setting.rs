@@ -158,7 +158,7 @@ fn checked(name: &str, value: &str) -> Result<String> {
         }
         "statement_timeout" | "lock_timeout" | "idle_in_transaction_session_timeout" => {
             let number = value.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-            number.trim().parse::<u64>().map_err(|_| wrong())?;
+            number.trim().parse::<u64>().map_err(|_lost| wrong())?;
             Ok(value.to_owned())
         }
         "default_transaction_read_only" | "standard_conforming_strings" => {

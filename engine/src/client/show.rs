@@ -18,7 +18,7 @@ impl Session {
     /// `SHOW`.
     pub(super) async fn show(&mut self, show: &Show) -> Result<Outcome> {
         let rows = match show {
-            Show::Objects { .. } | Show::All => self.select_text(&self.show_text(show)?).await?,
+            Show::Objects { .. } | Show::All => self.select_text(&show_text(show)?).await?,
             Show::Setting(name) => {
                 let value = self.settings.get(&name.name).ok_or_else(|| {
                     let message = format!("unrecognized configuration parameter \"{}\"", name.name);
@@ -46,59 +46,15 @@ impl Session {
     pub(super) async fn show_schema(&mut self, show: &Show) -> Result<SchemaRef> {
         match show {
             Show::Objects { .. } | Show::All => {
-                Ok(self.select_text(&self.show_text(show)?).await?.schema)
+                Ok(self.select_text(&show_text(show)?).await?.schema)
             }
             Show::Setting(name) => Ok(text_column(&name.name)),
             _ => Ok(text_column("definition")),
         }
     }
 
-    /// The query that a `SHOW` stands for.
-    fn show_text(&self, show: &Show) -> Result<String> {
-        let Show::Objects { kind, schema, like } = show else {
-            return Ok(
-                "SELECT name, setting, short_desc AS description FROM pg_catalog.pg_settings \
-                       ORDER BY name"
-                    .to_owned(),
-            );
-        };
-        let (relation, name) = match kind {
-            ObjectKind::Source => ("sources", "source"),
-            ObjectKind::Sink => ("sinks", "sink"),
-            ObjectKind::Pipeline => ("pipelines", "pipeline"),
-            ObjectKind::MaterializedView => ("materialized_views", "view"),
-            ObjectKind::Table => ("tables", "table"),
-            ObjectKind::View => {
-                return Ok("SELECT schemaname || '.' || viewname AS view, definition FROM \
-                           pg_catalog.pg_views WHERE schemaname NOT IN ('pg_catalog', \
-                           'information_schema') ORDER BY 1"
-                    .to_owned());
-            }
-            ObjectKind::Schema => {
-                return Ok(
-                    "SELECT nspname AS schema FROM pg_catalog.pg_namespace ORDER BY 1".to_owned()
-                );
-            }
-        };
-        let mut tests = Vec::new();
-        if let Some(schema) = schema {
-            let plain = schema.name.replace('\'', "''");
-            tests.push(if plain == "public" {
-                format!("strpos(\"{name}\", '.') = 0")
-            } else {
-                format!("starts_with(\"{name}\", '{plain}.')")
-            });
-        }
-        if let Some(like) = like {
-            tests.push(format!("\"{name}\" LIKE '{}'", like.replace('\'', "''")));
-        }
-        let filter =
-            if tests.is_empty() { String::new() } else { format!("WHERE {}", tests.join(" AND ")) };
-        Ok(format!("SELECT * FROM sys.{relation} {filter} ORDER BY 1"))
-    }
-
     /// `DESCRIBE relation`.
-    pub(super) async fn describe_relation(&mut self, name: &Name) -> Result<Outcome> {
+    pub(super) fn describe_relation(&mut self, name: &Name) -> Result<Outcome> {
         let object = self.named(name)?;
         let columns = object.columns().ok_or_else(|| {
             let message = format!("{} \"{}\" has no columns", object.kind().words(), object.name);
@@ -136,7 +92,7 @@ impl Session {
         let object = self.named(&wait.name)?;
         if let Some(epoch) = wait.epoch {
             let mut epochs = self.inner.shared.epochs();
-            epochs.wait_for(|e| *e >= epoch).await.map_err(|_| Error::Closed)?;
+            epochs.wait_for(|e| *e >= epoch).await.map_err(|_lost| Error::Closed)?;
             return Ok(Outcome::Done("WAIT".to_owned()));
         }
         let snapshot = self.inner.shared.snapshot();
@@ -204,7 +160,7 @@ impl Session {
         for (expr, data_type) in s.parameters.iter().zip(&description.parameters) {
             values.push(self.constant(expr, data_type).await?);
         }
-        self.run(&prepared.parsed, values).await
+        Box::pin(self.run(&prepared.parsed, values)).await
     }
 
     async fn constant(&mut self, expr: &ast::Expr, data_type: &DataType) -> Result<ScalarValue> {
@@ -238,6 +194,48 @@ impl Session {
             }
         }
     }
+}
+
+/// The query that a `SHOW` stands for.
+fn show_text(show: &Show) -> Result<String> {
+    let Show::Objects { kind, schema, like } = show else {
+        return Ok("SELECT name, setting, short_desc AS description FROM pg_catalog.pg_settings \
+                   ORDER BY name"
+            .to_owned());
+    };
+    let (relation, name) = match kind {
+        ObjectKind::Source => ("sources", "source"),
+        ObjectKind::Sink => ("sinks", "sink"),
+        ObjectKind::Pipeline => ("pipelines", "pipeline"),
+        ObjectKind::MaterializedView => ("materialized_views", "view"),
+        ObjectKind::Table => ("tables", "table"),
+        ObjectKind::View => {
+            return Ok("SELECT schemaname || '.' || viewname AS view, definition FROM \
+                       pg_catalog.pg_views WHERE schemaname NOT IN ('pg_catalog', \
+                       'information_schema') ORDER BY 1"
+                .to_owned());
+        }
+        ObjectKind::Schema => {
+            return Ok(
+                "SELECT nspname AS schema FROM pg_catalog.pg_namespace ORDER BY 1".to_owned()
+            );
+        }
+    };
+    let mut tests = Vec::new();
+    if let Some(schema) = schema {
+        let plain = schema.name.replace('\'', "''");
+        tests.push(if plain == "public" {
+            format!("strpos(\"{name}\", '.') = 0")
+        } else {
+            format!("starts_with(\"{name}\", '{plain}.')")
+        });
+    }
+    if let Some(like) = like {
+        tests.push(format!("\"{name}\" LIKE '{}'", like.replace('\'', "''")));
+    }
+    let filter =
+        if tests.is_empty() { String::new() } else { format!("WHERE {}", tests.join(" AND ")) };
+    Ok(format!("SELECT * FROM sys.{relation} {filter} ORDER BY 1"))
 }
 
 /// Columns of `DESCRIBE`.

@@ -11,7 +11,7 @@ pub fn error_row(error: &DataFusionError, row_hash: u64) -> ErrorRow {
     ErrorRow { sqlstate: sqlstate.to_owned(), message, row_hash }
 }
 
-/// SQLSTATE and primary message of an evaluation error, in PostgreSQL's words where it has some.
+/// SQLSTATE and primary message of an evaluation error, in `PostgreSQL`'s words where it has some.
 #[must_use]
 pub fn describe(error: &DataFusionError) -> (&'static str, String) {
     match error.find_root() {
@@ -46,16 +46,13 @@ fn describe_arrow(error: &ArrowError) -> (&'static str, String) {
 
 /// The class of an error that is known by its text only.
 fn sqlstate_of(message: &str) -> &'static str {
-    let has = |words: &[&str]| words.iter().any(|w| message.contains(w));
     let lower = message.to_lowercase();
-    if lower.contains("divide by zero") || lower.contains("division by zero") {
+    let has = |words: &[&str]| words.iter().any(|w| lower.contains(w));
+    if has(&["divide by zero", "division by zero"]) {
         "22012"
-    } else if lower.contains("overflow")
-        || has(&["out of range", "too large", "can't be cast", "Can't cast value"])
-    {
+    } else if has(&["overflow", "out of range", "too large", "can't be cast", "can't cast value"]) {
         "22003"
-    } else if has(&["Cannot cast string", "cannot cast string"]) || lower.contains("error parsing")
-    {
+    } else if has(&["cannot cast string", "error parsing"]) {
         "22P02"
     } else {
         "22000"

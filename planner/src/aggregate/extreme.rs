@@ -1,4 +1,4 @@
-//! `min` and `max`: over floats in PostgreSQL's order, which is total, DataFusion's over all else.
+//! `min` and `max`: over floats in `PostgreSQL`'s order, which is total, DataFusion's over all else.
 //!
 //! NaN is greater than every number and equal to itself, zero has no sign. DataFusion compares floats
 //! partially, so there the result depends on the order of the rows as soon as a NaN is among them.

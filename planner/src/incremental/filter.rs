@@ -1,8 +1,10 @@
 //! `WHERE` and `HAVING`: a predicate on each row of the delta.
 
+use std::sync::Arc;
+
 use datafusion::logical_expr::{Filter, LogicalPlan};
 
-use super::{Builder, has_subquery};
+use super::{Builder, expression, has_subquery};
 use crate::delta_plan::{NodeId, Op};
 use crate::error::Result;
 
@@ -12,9 +14,9 @@ impl Builder<'_> {
             return self.recompute(plan, "correlated subquery");
         }
         let input = self.plan(&filter.input)?;
-        let predicate = self.expression(&filter.predicate, filter.input.schema())?;
+        let predicate = expression(&filter.predicate, filter.input.schema())?;
         let (schema, properties) =
-            (self.nodes[input].schema.clone(), self.nodes[input].properties.clone());
+            (Arc::clone(&self.nodes[input].schema), self.nodes[input].properties.clone());
         Ok(self.add(Op::Filter(predicate), vec![input], schema, properties))
     }
 }

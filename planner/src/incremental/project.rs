@@ -5,7 +5,7 @@
 
 use datafusion::logical_expr::{LogicalPlan, Projection};
 
-use super::{Builder, column_position, has_subquery, output_schema};
+use super::{Builder, column_position, expression, has_subquery, output_schema};
 use crate::delta_plan::{NodeId, Op, Properties};
 use crate::error::Result;
 
@@ -36,7 +36,7 @@ impl Builder<'_> {
             return Ok(input);
         }
         let exprs =
-            projection.expr.iter().map(|e| self.expression(e, from)).collect::<Result<Vec<_>>>()?;
+            projection.expr.iter().map(|e| expression(e, from)).collect::<Result<Vec<_>>>()?;
         Ok(self.add(Op::Project(exprs), vec![input], schema, properties))
     }
 }

@@ -31,7 +31,7 @@ impl Builder<'_> {
             columns.push(ScalarValue::iter_to_array(cells)?);
         }
         let batch = RecordBatch::try_new(Arc::clone(&schema), columns)
-            .map_err(|e| datafusion::error::DataFusionError::from(e))?;
+            .map_err(datafusion::error::DataFusionError::from)?;
         Ok(self.add(Op::Constant(batch), vec![], schema, constant()))
     }
 

@@ -1,4 +1,4 @@
-//! `EXPLAIN`: PostgreSQL's forms, and what concerns maintenance and lineage.
+//! `EXPLAIN`: `PostgreSQL`'s forms, and what concerns maintenance and lineage.
 
 use datafusion::sql::sqlparser::tokenizer::Token;
 

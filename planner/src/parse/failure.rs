@@ -1,4 +1,4 @@
-//! Errors in PostgreSQL's words and at its positions.
+//! Errors in `PostgreSQL`'s words and at its positions.
 //!
 //! sqlparser's errors are sentences with a line and a column at their end; what users see is
 //! `syntax error at or near "word"` or `syntax error at end of input`, at the token, and a hint

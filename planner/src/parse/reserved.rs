@@ -1,6 +1,6 @@
-//! Words that cannot be names unless they are quoted, as in PostgreSQL.
+//! Words that cannot be names unless they are quoted, as in `PostgreSQL`.
 
-/// PostgreSQL's reserved words, and those it reserves except as names of functions or types.
+/// `PostgreSQL`'s reserved words, and those it reserves except as names of functions or types.
 const WORDS: [&str; 100] = [
     "all",
     "analyse",

@@ -1,4 +1,4 @@
-//! Statements that are described, or that PostgreSQL has, and that are not carried out.
+//! Statements that are described, or that `PostgreSQL` has, and that are not carried out.
 //!
 //! They are known by their first words; what follows is not read.
 

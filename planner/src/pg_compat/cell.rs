@@ -217,7 +217,7 @@ fn list_array(item: &FieldRef, cells: &[Cell]) -> Result<ListArray> {
     Ok(ListArray::try_new(Arc::clone(item), offsets, child, Some(nulls))?)
 }
 
-/// An array given as text, in PostgreSQL's form.
+/// An array given as text, in `PostgreSQL`'s form.
 fn parse_list(cell: &Cell) -> Cell {
     match cell {
         Cell::Text(text) => match array_texts(text) {
@@ -228,7 +228,7 @@ fn parse_list(cell: &Cell) -> Cell {
     }
 }
 
-/// The items of an array in PostgreSQL's text form, one level deep; `None` for other text.
+/// The items of an array in `PostgreSQL`'s text form, one level deep; `None` for other text.
 pub(super) fn array_texts(literal: &str) -> Option<Vec<Option<String>>> {
     let inner = literal.trim().strip_prefix('{')?.strip_suffix('}')?;
     let mut items = Vec::new();

@@ -1,4 +1,4 @@
-//! Names of output columns as PostgreSQL gives them: `count`, `?column?`, `case`, a cast's operand.
+//! Names of output columns as `PostgreSQL` gives them: `count`, `?column?`, `case`, a cast's operand.
 //!
 //! DataFusion names a column after its whole expression and refuses two of one name. [`name_columns`] reads the
 //! names off the tree as parsed and gives repeated columns an alias of their own; after planning,
@@ -109,7 +109,7 @@ fn rename(item: &mut SelectItem, unique: &Ident) {
     }
 }
 
-/// The name PostgreSQL gives to the column of an expression.
+/// The name `PostgreSQL` gives to the column of an expression.
 fn column_name(expr: &Expr) -> String {
     strong_name(expr).or_else(|| weak_name(expr)).unwrap_or_else(|| "?column?".to_owned())
 }

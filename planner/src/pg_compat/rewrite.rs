@@ -1,4 +1,4 @@
-//! PostgreSQL's dialect into what DataFusion plans, on the syntax tree.
+//! `PostgreSQL`'s dialect into what DataFusion plans, on the syntax tree.
 //!
 //! The rules go bottom-up, each in the file of what it concerns; the shapes they look for mean the same in any
 //! statement, so they apply to queries of users too:

@@ -80,12 +80,12 @@ pub enum ForcedColumns {
 /// The format of a `COPY`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum CopyFormat {
-    /// PostgreSQL's text format.
+    /// `PostgreSQL`'s text format.
     #[default]
     Text,
     /// Comma separated values.
     Csv,
-    /// PostgreSQL's binary format.
+    /// `PostgreSQL`'s binary format.
     Binary,
     /// JSON lines.
     Json,

@@ -37,6 +37,7 @@ impl<E: Into<Report>> From<E> for Failure {
 
 impl Failure {
     /// A failed socket.
+    #[expect(clippy::needless_pass_by_value, reason = "it serves `map_err`")]
     pub(crate) fn socket(error: std::io::Error) -> Self {
         tracing::debug!(%error, "lost a client");
         Self::Gone

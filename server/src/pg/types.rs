@@ -1,7 +1,8 @@
 //! Which PostgreSQL type stands for which Arrow type.
 //!
 //! ```text
-//! Boolean -> bool        Int8..Int16, UInt8 -> int2    Int32, UInt16 -> int4    Int64, UInt32 -> int8
+//! Boolean -> bool        Int8..Int16, UInt8 -> int2    Int32, UInt16 -> int4    Int64 -> int8
+//! UInt32 -> oid
 //! UInt64, Decimal* -> numeric     Float16, Float32 -> float4     Float64 -> float8
 //! Utf8* -> text    Binary* -> bytea    Date* -> date    Time* -> time    Timestamp -> timestamp[tz]
 //! Interval, Duration -> interval       List* -> the element's array      Struct -> record
@@ -33,7 +34,9 @@ pub(crate) fn of(data_type: &DataType) -> Type {
         DataType::Boolean => Type::BOOL,
         DataType::Int8 | DataType::Int16 | DataType::UInt8 => Type::INT2,
         DataType::Int32 | DataType::UInt16 => Type::INT4,
-        DataType::Int64 | DataType::UInt32 => Type::INT8,
+        DataType::Int64 => Type::INT8,
+        // PostgreSQL's only number of four bytes without a sign; the catalog is full of them.
+        DataType::UInt32 => Type::OID,
         DataType::UInt64
         | DataType::Decimal32(..)
         | DataType::Decimal64(..)

@@ -200,10 +200,9 @@ impl Wire {
             }
             let mut byte = [0];
             let look = tokio::time::timeout(Duration::ZERO, self.stream.peek(&mut byte));
-            match look.await {
-                Ok(Ok(0) | Err(_)) => return,
-                // Something to read, or nothing yet: the client is there.
-                Ok(Ok(_)) | Err(_) => {}
+            // Something to read, or nothing yet: the client is there.
+            if let Ok(Ok(0) | Err(_)) = look.await {
+                return;
             }
         }
     }

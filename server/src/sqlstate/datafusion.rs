@@ -57,6 +57,9 @@ fn external(error: &(dyn std::error::Error + Send + Sync + 'static)) -> Report {
     if let Some(inner) = error.downcast_ref::<ArrowError>() {
         return arrow(inner);
     }
+    if let Some(inner) = error.downcast_ref::<levada_planner::pg_compat::PgError>() {
+        return Report::error(inner.sqlstate, inner.message.clone());
+    }
     if let Some(inner) = error.downcast_ref::<EngineError>() {
         return super::engine(inner);
     }

@@ -178,6 +178,8 @@ async fn values_that_do_not_fit_are_refused() {
 async fn a_failed_statement_names_its_sqlstate() {
     let server = server().await;
     let client = server.client().await;
-    let failed = client.query("select $1::int / 0", &[&1_i32]).await.expect_err("no answer");
+    let statement =
+        client.prepare_typed("select $1 / 0", &[Type::INT4]).await.expect("a statement");
+    let failed = client.query(&statement, &[&1_i32]).await.expect_err("no answer");
     assert_eq!(state(&failed).0, "22012", "division by zero");
 }

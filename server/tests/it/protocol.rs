@@ -144,6 +144,6 @@ async fn stopping_tells_idle_clients() {
 #[tokio::test]
 async fn addresses_beyond_loopback_are_refused() {
     let everywhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
-    let refused = Listener::bind(everywhere).await.err().expect("no passwords, no network");
+    let refused = Listener::bind(everywhere).await.expect_err("no passwords, no network");
     assert!(refused.to_string().contains("no role has a password"), "{refused}");
 }

@@ -104,19 +104,20 @@ async fn binary_forms_have_postgres_layout() {
     }
 }
 
+async fn round<T>(client: &tokio_postgres::Client, ty: Type, value: T)
+where
+    T: tokio_postgres::types::ToSql + Sync + PartialEq + std::fmt::Debug + for<'a> FromSql<'a>,
+{
+    let statement =
+        client.prepare_typed("select $1", std::slice::from_ref(&ty)).await.expect("a statement");
+    let row = client.query_one(&statement, &[&value]).await.expect("a row");
+    assert_eq!(row.get::<_, T>(0), value, "{ty}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn parameters_come_back_as_they_went() {
     let server = server().await;
     let client = server.client().await;
-    async fn round<T>(client: &tokio_postgres::Client, ty: Type, value: T)
-    where
-        T: tokio_postgres::types::ToSql + Sync + PartialEq + std::fmt::Debug + for<'a> FromSql<'a>,
-    {
-        let statement =
-            client.prepare_typed("select $1", &[ty.clone()]).await.expect("a statement");
-        let row = client.query_one(&statement, &[&value]).await.expect("a row");
-        assert_eq!(row.get::<_, T>(0), value, "{ty}");
-    }
     round(&client, Type::BOOL, true).await;
     round(&client, Type::INT2, -3_i16).await;
     round(&client, Type::INT4, i32::MIN).await;

@@ -82,7 +82,7 @@ impl Case {
                 .check(&mut database, Depth::Compare)
                 .await
                 .with_context(|| format!("after epoch {i}"))?;
-            outcome.comparisons += oracle.views().len();
+            outcome.comparisons += oracle.len();
             if self.crashes.contains(&i) {
                 database.crash().await.with_context(|| format!("after epoch {i}"))?;
                 oracle
@@ -110,7 +110,8 @@ impl Case {
             let query = self.views[i].sql();
             match database.run(&format!("CREATE MATERIALIZED VIEW v{i} AS {query}")).await {
                 Ok(_) => {
-                    let view = View { name: format!("v{i}"), query, schema: None };
+                    let view =
+                        View { name: format!("v{i}"), query, schema: None, if_missing: false };
                     oracle.note(&Class::CreateViews(vec![view]), database).await;
                     outcome.views += 1;
                 }

@@ -73,11 +73,12 @@ impl Contents {
         }
     }
 
-    /// Applies the changes that are possible and returns them: no retraction of a row that is not
-    /// there, no second row with one key, a retraction never before the row's insertion.
+    /// Applies the changes that are possible and returns them: no retraction of a row that was not
+    /// there when the epoch began, no second row with one key.
     pub fn follow(&mut self, epoch: &Epoch) -> Epoch {
         let keyed = self.keyed[epoch.table];
         let rows = &mut self.tables[epoch.table];
+        let mut fresh: Vec<Row> = Vec::new();
         let mut changes = Vec::new();
         for (row, weight) in &epoch.changes {
             if *weight < 0 {
@@ -86,14 +87,17 @@ impl Contents {
                     changes.push((row.clone(), -1));
                 }
             } else {
-                let taken = keyed && (row[0] == Value::Null || rows.iter().any(|r| r[0] == row[0]));
+                let taken = |r: &Row| r[0] == row[0];
+                let taken = keyed
+                    && (row[0] == Value::Null || rows.iter().any(taken) || fresh.iter().any(taken));
                 if !taken {
                     let count = usize::try_from(*weight).unwrap_or(0);
-                    rows.extend(std::iter::repeat_n(row.clone(), count));
+                    fresh.extend(std::iter::repeat_n(row.clone(), count));
                     changes.push((row.clone(), *weight));
                 }
             }
         }
+        rows.append(&mut fresh);
         Epoch { table: epoch.table, changes }
     }
 }

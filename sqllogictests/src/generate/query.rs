@@ -229,8 +229,8 @@ impl Query {
             Self::Rank(input, partition) => {
                 let names = names(input.columns().len(), "w");
                 format!(
-                    "SELECT *, row_number() OVER (PARTITION BY w.c{partition} ORDER BY {}) AS c{} \
-                     FROM ({}) AS w",
+                    "SELECT *, CAST(row_number() OVER (PARTITION BY w.c{partition} ORDER BY {}) \
+                     AS bigint) AS c{} FROM ({}) AS w",
                     names.join(", "),
                     names.len(),
                     input.sql()

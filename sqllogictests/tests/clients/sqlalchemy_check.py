@@ -48,6 +48,7 @@ engine = sqlalchemy.create_engine(f"postgresql+psycopg://admin@127.0.0.1:{port}/
 with engine.begin() as connection:
     connection.execute(text("INSERT INTO py (id, name) VALUES (:id, :name)"),
                        [{"id": 10, "name": "ten"}, {"id": 11, "name": "eleven"}])
+with engine.connect() as connection:
     count = connection.execute(text("SELECT count(*) FROM py")).scalar_one()
     assert count == 5, count
 

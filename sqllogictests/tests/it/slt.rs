@@ -102,7 +102,8 @@ fn load(path: &Path) -> Result<Script, String> {
 async fn play(path: &Path, target: &mut dyn Target) -> Result<(), String> {
     let mut script = load(path)?;
     let purpose = purpose();
-    let running = runner::run(&mut script, target, &corpus(), purpose);
+    let corpus = corpus();
+    let running = runner::run(&mut script, target, &corpus, purpose);
     let Ok(result) = tokio::time::timeout(TIME_LIMIT, running).await else {
         return Err(format!("{}: did not end within {TIME_LIMIT:?}", name(path)));
     };

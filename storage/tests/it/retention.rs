@@ -5,7 +5,7 @@ use levada_storage::layout;
 use levada_storage::publish::{Published, publish};
 use levada_storage::table::DataFile;
 
-use super::world::{World, memory};
+use super::world::{World, copy, memory};
 
 #[tokio::test]
 async fn a_sweep_leaves_two_checkpoints_and_the_slots_after_the_older_one() {
@@ -78,7 +78,7 @@ async fn published_files_stay_until_two_newer_publications() {
         let epoch = world.add(number).await.unwrap();
         let named: &[DataFile] = if number == 1 { &files } else { &[] };
         let relations = [Published { name: "public.t", files: named }];
-        publish(store.as_ref(), epoch, &relations).await.unwrap();
+        publish(store.as_ref(), epoch, &relations, false).await.unwrap();
         world.checkpoint().await.unwrap();
         world.sweep().await.unwrap();
         let there = store.head(&path).await.unwrap().is_some();
@@ -89,4 +89,44 @@ async fn published_files_stay_until_two_newer_publications() {
     let json = store.get(&published[1].0).await.unwrap().unwrap();
     let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
     assert_eq!(json["relations"]["public.t"]["rows"], 0);
+}
+
+#[tokio::test]
+async fn last_publication_and_two_equal_checkpoints_leave_no_other_files() {
+    let store = memory();
+    let mut world = World::open(&store, 1).await.unwrap();
+    let path = layout::data(9, &world.log.mint());
+    store.put(&path, Bytes::from_static(b"rows")).await.unwrap();
+    let files = [DataFile { path: path.clone(), rows: 3, bytes: 4, ..DataFile::default() }];
+    let epoch = world.add(1).await.unwrap();
+    let relations = [Published { name: "t", files: &files }];
+    publish(store.as_ref(), epoch, &relations, false).await.unwrap();
+    world.checkpoint().await.unwrap();
+    let epoch = world.add(2).await.unwrap();
+    world.checkpoint().await.unwrap();
+    world.checkpoint().await.unwrap();
+    let relations = [Published { name: "t", files: &[] }];
+    publish(store.as_ref(), epoch, &relations, true).await.unwrap();
+    world.sweep().await.unwrap();
+    assert_eq!(store.head(&path).await.unwrap(), None);
+    assert_eq!(store.list("publish/", None).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn what_live_slots_refer_to_stays() {
+    let store = memory();
+    let mut world = World::open(&store, 1).await.unwrap();
+    for number in [1, 2, 5] {
+        world.add(number).await.unwrap();
+        if number < 5 {
+            world.checkpoint().await.unwrap();
+        }
+    }
+    assert_eq!(store.list("input/", None).await.unwrap().len(), 2);
+    world.sweep().await.unwrap();
+    assert_eq!(store.list("input/", None).await.unwrap().len(), 2, "one per live slot");
+    assert_eq!(World::open(&copy(&store).await, 2).await.unwrap().numbers, [1, 2, 5]);
+    let newest = store.list("manifest/", None).await.unwrap().pop().unwrap().0;
+    store.delete(&newest).await.unwrap();
+    assert_eq!(World::open(&store, 3).await.unwrap().numbers, [1, 2, 5]);
 }

@@ -28,7 +28,7 @@ impl Slice<'_> {
     /// Calls `f` with row, group and weight of each row that counts: with a weight and not NULL.
     #[inline]
     pub(super) fn each(&self, mut f: impl FnMut(usize, u32, i64)) {
-        let nulls = self.values.and_then(|v| v.logical_nulls()).filter(|n| n.null_count() > 0);
+        let nulls = self.values.and_then(Array::logical_nulls).filter(|n| n.null_count() > 0);
         let rows = self.slots.iter().zip(self.weights).enumerate();
         match nulls {
             None => rows.filter(|(_, (_, w))| **w != 0).for_each(|(i, (s, w))| f(i, *s, *w)),

@@ -7,7 +7,7 @@
 //! | any | all | every value: (group, value) -> count in an ordered map |
 //!
 //! Values are compared as keys whose order is the order of the values: a `u64` for values of up to 64
-//! bits, else Arrow's row format. Floats follow PostgreSQL: NaN is the greatest, zero has no sign.
+//! bits, else Arrow's row format. Floats follow `PostgreSQL`: NaN is the greatest, zero has no sign.
 
 mod codec;
 

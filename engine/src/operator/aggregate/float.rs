@@ -21,7 +21,7 @@ use crate::operator::aggregate::integer::{read_i128, write_i128};
 pub(super) struct Sum {
     reading: Reading,
     base: Option<Base>,
-    /// What does not fit the windows, by group; no entry is empty.
+    /// What does not fit the windows, by group.
     wide: HashMap<u32, Wide>,
     changed: bool,
 }
@@ -35,7 +35,7 @@ impl Sum {
         self.changed = true;
         let wide = self.wide.entry(slot).or_default();
         wide.add(x, weight);
-        if wide.is_empty() {
+        if weight < 0 && wide.is_empty() {
             self.wide.remove(&slot);
         }
     }

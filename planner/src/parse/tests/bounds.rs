@@ -1,3 +1,5 @@
+//! Limits of length, depth and number: refused, not overflowed.
+
 use super::{fail, one};
 use crate::parse::{CHAIN_TOKENS_MAX, DEPTH_MAX, SET_OPERATIONS_MAX, TEXT_BYTES_MAX, parse};
 
@@ -47,7 +49,7 @@ fn deep_nesting_is_refused_without_overflow() {
 fn nesting_within_the_bound_is_read_walked_and_freed() {
     on_small_stack(|| {
         for (open, close) in [("(", ")"), ("NOT ", ""), ("f(", ")")] {
-            let sql = format!("SELECT {}1{}", open.repeat(200), close.repeat(200));
+            let sql = format!("SELECT {}1{}", open.repeat(100), close.repeat(100));
             let statement = one(&sql);
             assert_eq!(one(&statement.to_string()), statement);
         }

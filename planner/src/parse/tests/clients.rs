@@ -1,3 +1,5 @@
+//! Statements as real clients send them.
+
 use super::{all, one};
 
 /// The shapes of statements that psql, drivers, ORMs and tools send, a group per paragraph.

@@ -1,3 +1,5 @@
+//! Syntax errors: message, position and hint.
+
 use super::{fail, render};
 
 /// Wrong statements and what is said about them: the text, `----`, the error as psql shows it.

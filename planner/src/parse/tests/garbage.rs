@@ -1,3 +1,5 @@
+//! Arbitrary and mutated text never panics.
+
 use crate::parse::parse;
 
 /// Texts to tear apart.

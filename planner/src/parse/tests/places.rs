@@ -1,3 +1,5 @@
+//! Names, options and queries know where they stand.
+
 use super::{all, one};
 use crate::parse::{expression, position_at, query};
 use crate::statement::{Statement, Step};

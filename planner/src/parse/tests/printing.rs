@@ -1,3 +1,5 @@
+//! What is printed reads back as the same tree.
+
 use super::{all, one};
 
 /// Statements of every kind; each stands for a form of the grammar.

@@ -1,3 +1,5 @@
+//! Constructs that are refused by name.
+
 use super::fail;
 
 #[test]

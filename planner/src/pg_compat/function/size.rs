@@ -42,7 +42,7 @@ fn pretty(_: &Snapshot, row: &[Cell]) -> Result<Cell> {
     Ok(argument(row, 0).int().map(human).into())
 }
 
-/// Bytes as PostgreSQL prints them: the unit changes at 10,240 of the former, halves round up.
+/// Bytes as `PostgreSQL` prints them: the unit changes at 10,240 of the former, halves round up.
 fn human(bytes: i64) -> String {
     let mut size = bytes;
     let mut units = ["bytes", "kB", "MB", "GB", "TB", "PB"].into_iter().peekable();

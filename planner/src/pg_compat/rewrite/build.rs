@@ -116,7 +116,7 @@ pub(super) fn select(projection: Vec<SelectItem>, from: Option<TableFactor>) -> 
     }
 }
 
-/// The items of an array literal in PostgreSQL's text form; `None` for other text.
+/// The items of an array literal in `PostgreSQL`'s text form; `None` for other text.
 pub(super) fn array_items(literal: &str) -> Option<Vec<Expr>> {
     let null = || Expr::Value(Value::Null.with_empty_span());
     let items = array_texts(literal)?.into_iter();

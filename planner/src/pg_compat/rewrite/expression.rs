@@ -14,7 +14,7 @@ use super::cast::take;
 use super::relation::strip_schema;
 use crate::pg_compat::function::{is_known, with_backslashes};
 
-/// Functions that yield a list here and a set of rows in PostgreSQL.
+/// Functions that yield a list here and a set of rows in `PostgreSQL`.
 pub(super) const SET_RETURNING: &[&str] = &[
     "generate_series",
     "generate_subscripts",

@@ -1,4 +1,4 @@
-//! What psql, SQLAlchemy and pgjdbc show.
+//! What psql, `SQLAlchemy` and pgjdbc show.
 
 use super::sample::{self, FLIGHTS, MV, ORDERS, V};
 

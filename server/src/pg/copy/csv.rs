@@ -28,6 +28,8 @@ pub(super) struct Decoder {
 enum State {
     /// Outside quotes.
     Bare,
+    /// Outside quotes, after a carriage return that may begin the end of the line.
+    Return,
     /// Inside quotes.
     Quoted,
     /// Inside quotes, after an escape that may be the closing quote.
@@ -69,6 +71,12 @@ impl Decoder {
                 self.state = State::Quoted;
             }
         }
+        if self.state == State::Return {
+            self.state = State::Bare;
+            if byte != b'\n' {
+                self.field.push(b'\r');
+            }
+        }
         match self.state {
             State::Quoted if byte == escape => self.state = State::Escape,
             State::Quoted if byte == quote => self.state = State::Bare,
@@ -82,6 +90,7 @@ impl Decoder {
                 self.line += 1;
                 return self.end_row(columns);
             }
+            _ if byte == b'\r' => self.state = State::Return,
             _ => self.field.push(byte),
         }
         if byte == b'\n' {
@@ -95,9 +104,6 @@ impl Decoder {
     }
 
     fn end_row(&mut self, columns: &mut Columns) -> Result<(), Report> {
-        if !self.quoted && self.field.last() == Some(&b'\r') {
-            self.field.pop();
-        }
         self.end_field();
         self.row_bytes = 0;
         let line = std::mem::replace(&mut self.row_line, self.line);
@@ -150,7 +156,7 @@ impl super::Decoder for Decoder {
         if self.ended {
             return Ok(());
         }
-        let closed = self.state == State::Bare
+        let closed = matches!(self.state, State::Bare | State::Return)
             || (self.state == State::Escape && self.marks.escape == self.marks.quote);
         if !closed {
             return Err(Report::error("22P04", "unterminated CSV quoted field")
@@ -167,7 +173,7 @@ impl super::Decoder for Decoder {
 mod tests {
     use std::sync::Arc;
 
-    use arrow::array::{AsArray, RecordBatch};
+    use arrow::array::{Array, AsArray, RecordBatch};
     use arrow::datatypes::{DataType, Field, Schema};
     use levada_engine::client::CopyFormat;
 
