@@ -17,7 +17,7 @@ use levada_storage::epoch::Epoch;
 use super::{Outcome, Session};
 use crate::error::{Error, Result};
 use crate::snapshot::SnapshotSet;
-use crate::transaction::Transaction;
+use crate::transaction::{Commitment, Transaction};
 
 /// A transaction in progress.
 pub(super) struct Open {
@@ -108,8 +108,9 @@ impl Stage {
         self.changes.is_empty() && self.deltas.is_empty()
     }
 
-    fn into_transaction(self) -> Transaction {
+    fn into_transaction(self, commitment: Arc<Commitment>) -> Transaction {
         Transaction {
+            commitment,
             catalog_version: self.version,
             next_object_id: self.catalog.next_id(),
             catalog: self.changes,
@@ -189,7 +190,11 @@ impl Session {
             return Ok(None);
         }
         let defines = !stage.changes.is_empty();
-        let epoch = self.inner.commit(stage.into_transaction()).await?;
+        let commitment = self.withdrawal.renew();
+        let committed = self.inner.commit(stage.into_transaction(commitment)).await;
+        // What is over can no longer be taken for running.
+        self.withdrawal.renew();
+        let epoch = committed?;
         if defines {
             self.inner.reconcile();
         }

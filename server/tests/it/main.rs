@@ -5,6 +5,7 @@
 
 mod copy;
 mod extended;
+mod interrupt;
 mod process;
 mod protocol;
 mod simple;

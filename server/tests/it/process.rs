@@ -8,14 +8,14 @@ fn levada() -> Command {
 }
 
 /// A served database in a directory of its own.
-struct Served {
+pub(crate) struct Served {
     child: Child,
     ready: serde_json::Value,
     _data: tempfile::TempDir,
 }
 
 impl Served {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self::start_with(&[])
     }
 
@@ -35,7 +35,11 @@ impl Served {
         Self { child, ready, _data: data }
     }
 
-    fn port(&self, name: &str) -> String {
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(crate) fn port(&self, name: &str) -> String {
         self.ready[name].to_string()
     }
 
