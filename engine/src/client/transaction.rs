@@ -8,6 +8,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use datafusion::execution::memory_pool::MemoryReservation;
 use levada_catalog::{Catalog, Change, ChangeSet, Object, ObjectId};
 use levada_planner::delta_plan::DeltaPlan;
 use levada_planner::statement::{Isolation, Statement, Transaction as Words, TransactionModes};
@@ -41,6 +42,8 @@ pub(super) struct Stage {
     views: Vec<(ObjectId, DeltaPlan)>,
     append: BTreeSet<ObjectId>,
     deltas: Vec<(u32, DeltaBatch)>,
+    /// Memory that rows of `deltas` are counted in.
+    memory: Vec<Arc<MemoryReservation>>,
 }
 
 impl Stage {
@@ -52,6 +55,7 @@ impl Stage {
             views: Vec::new(),
             append: BTreeSet::new(),
             deltas: Vec::new(),
+            memory: Vec::new(),
         }
     }
 
@@ -182,6 +186,13 @@ impl Session {
                 Ok(())
             }
             None => self.commit_stage(stage).await.map(|_| ()),
+        }
+    }
+
+    /// Keeps memory counted for as long as the rows of it wait for COMMIT.
+    pub(super) fn hold(&mut self, memory: MemoryReservation) {
+        if let Some(stage) = self.open.as_mut().and_then(|open| open.staged.as_mut()) {
+            stage.memory.push(Arc::new(memory));
         }
     }
 
