@@ -9,5 +9,6 @@ mod interrupt;
 mod process;
 mod protocol;
 mod simple;
+mod sqlstate;
 mod support;
 mod types;
