@@ -106,7 +106,7 @@ impl Session {
             plan = plan.replace_params_with_values(&ParamValues::from(values))?;
         }
         let plan = planning.state.optimize(&plan)?;
-        let stream = batch::stream(&planning.state, &plan).await?;
+        let stream = batch::stream(&self.inner.shared, &planning.state, &plan).await?;
         for change in planning.functions.take_settings() {
             self.settings.set(&change.name, Some(&change.value), change.local)?;
         }
