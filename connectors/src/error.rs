@@ -17,6 +17,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub enum Kind {
     /// The statement is wrong: the user can correct it.
     User,
+    /// What was asked for belongs to somebody else.
+    InUse,
     /// Something named does not exist.
     NotFound,
     /// The access was refused.
@@ -112,6 +114,14 @@ pub enum Error {
         /// The pattern as given.
         pattern: String,
     },
+    /// A folder holds files that are not the sink's.
+    #[error("folder \"{folder}\" holds {}", held(by.as_deref()))]
+    FolderInUse {
+        /// The folder.
+        folder: String,
+        /// The sink that wrote them, if one did.
+        by: Option<Box<str>>,
+    },
     /// A pattern cannot be understood.
     #[error("invalid file pattern \"{pattern}\": {message}")]
     Pattern {
@@ -196,6 +206,7 @@ impl Error {
             | Self::SchemaMismatch { .. }
             | Self::Inference { .. } => Kind::User,
             Self::NoFilesMatch { .. } => Kind::NotFound,
+            Self::FolderInUse { .. } => Kind::InUse,
             Self::Unsupported { .. } => Kind::Unsupported,
             Self::Offset { .. } | Self::Corrupt { .. } => Kind::Corrupt,
             Self::Io { source, .. } => match source.kind() {
@@ -232,6 +243,14 @@ impl Error {
                 "Declare the columns to create the source before its first file is there."
                     .to_owned(),
             ),
+            Self::FolderInUse { by: Some(_), .. } => Some(
+                "Remove the folder or choose another one, or write (OVERWRITE true) behind its name \
+                 to have those files removed."
+                    .to_owned(),
+            ),
+            Self::FolderInUse { by: None, .. } => {
+                Some("A sink needs a folder that is empty or does not exist yet.".to_owned())
+            }
             _ => None,
         }
     }
@@ -243,6 +262,11 @@ impl Error {
     pub(crate) fn arrow(action: &'static str, source: ArrowError) -> Self {
         Self::Arrow { action, source: Box::new(source) }
     }
+}
+
+/// What stands in a sink's way.
+fn held(by: Option<&str>) -> String {
+    by.map_or_else(|| "other files".to_owned(), |name| format!("the files of sink \"{name}\""))
 }
 
 #[cfg(test)]

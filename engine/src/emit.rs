@@ -17,7 +17,7 @@ use arrow::error::ArrowError;
 use futures::{StreamExt, TryStreamExt};
 use levada_catalog::{Detail, Object, ObjectKind};
 use levada_connectors::registry::{self, SinkRequest};
-use levada_connectors::sink::Sink;
+use levada_connectors::sink::{Sink, Writer};
 use levada_storage::epoch::Epoch;
 
 use crate::batch;
@@ -100,7 +100,8 @@ async fn follow(shared: &Arc<Shared>, object: &Object, status: &SinkStatus) -> R
     let snapshot = shared.snapshot();
     let Some(relation) = snapshot.relation(*from) else { return Ok(()) };
     let append = relation.append;
-    let mut sink = open_sink(object, &relation.schema)?;
+    let name = snapshot.catalog.qualified_name(object);
+    let mut sink = open_sink(object, name, &relation.schema)?;
     let mut done = sink.resume().await?;
     let mut epochs = shared.epochs();
     loop {
@@ -155,9 +156,22 @@ async fn write_appended(
     Ok(sink.append(epoch, &batches).await?)
 }
 
-/// The connector of a sink object.
-pub(crate) fn open_sink(object: &Object, schema: &SchemaRef) -> Result<Box<dyn Sink>> {
-    let Detail::Sink { connector, arguments, options, format, format_options, .. } = &object.detail
+/// The connector of a sink object with the qualified name `name`.
+pub(crate) fn open_sink(
+    object: &Object,
+    name: String,
+    schema: &SchemaRef,
+) -> Result<Box<dyn Sink>> {
+    let Detail::Sink {
+        connector,
+        arguments,
+        options,
+        format,
+        format_options,
+        identity,
+        displaces,
+        ..
+    } = &object.detail
     else {
         return Err(Error::unfit("sink"));
     };
@@ -168,6 +182,7 @@ pub(crate) fn open_sink(object: &Object, schema: &SchemaRef) -> Result<Box<dyn S
         format,
         format_options,
         schema: Arc::clone(schema),
+        writer: Writer { id: identity.clone(), name, displaces: displaces.clone() },
     })?)
 }
 

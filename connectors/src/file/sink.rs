@@ -3,6 +3,7 @@
 //! ```text
 //! folder/part-<epoch, 20 digits>-<n>.parquet     rows
 //! folder/_levada/<epoch, 20 digits>.json         manifest of a replacing epoch: its parts
+//! folder/_levada/sink.json                       whose folder it is: see `owner`
 //! folder/.part-....tmp                           being written
 //! ```
 //! **append** writes an epoch as exactly one part: that the part exists is that the epoch is complete.
@@ -32,20 +33,33 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::file::listing::path_of;
+use crate::file::owner::{Owner, PRIVATE, epoch_of_part};
 use crate::file::publish::Folder;
 use crate::format::Format;
-use crate::sink::{Delivery, Rows, Sink};
+use crate::option::{OptionKind, OptionSpec, Options};
+use crate::sink::{Delivery, Rows, Sink, Writer};
 
 /// Rows of a part before the next one is begun.
 const PART_ROWS_MAX: usize = 4_000_000;
 /// The version of manifests that this release writes and reads.
 const MANIFEST_VERSION: u32 = 1;
 
+/// Options of `INTO FILES`.
+pub(crate) const OPTIONS: &[OptionSpec] = &[OptionSpec {
+    name: "overwrite",
+    kind: OptionKind::Bool,
+    default: Some("false"),
+    required: false,
+    doc: "Whether the files that another sink left in the folder are removed first.",
+}];
+
 /// A folder of part files.
 #[derive(Debug)]
 pub(crate) struct FileSink {
     folder: Folder,
     manifests: Folder,
+    owner: Owner,
+    overwrite: bool,
     format: Format,
     schema: SchemaRef,
 }
@@ -61,7 +75,13 @@ struct Manifest {
 
 impl FileSink {
     /// A sink into the folder `uri`. Does no I/O.
-    pub(crate) fn new(uri: &str, format: Format, schema: SchemaRef) -> Result<Self> {
+    pub(crate) fn new(
+        uri: &str,
+        options: &Options,
+        format: Format,
+        schema: SchemaRef,
+        writer: Writer,
+    ) -> Result<Self> {
         let folder = Folder::new(path_of(uri)?);
         let mut trial = Encoder::new(&format, &schema, std::io::sink());
         if let Ok(encoder) = trial.as_mut() {
@@ -72,7 +92,9 @@ impl FileSink {
             let construct = format!("a {} file of these columns ({fault})", format.ending());
             return Err(Error::Unsupported { construct: construct.into() });
         }
-        Ok(Self { manifests: folder.child("_levada"), folder, format, schema })
+        let owner = Owner::new(folder.clone(), writer);
+        let overwrite = options.bool("overwrite").unwrap_or(false);
+        Ok(Self { manifests: folder.child(PRIVATE), folder, owner, overwrite, format, schema })
     }
 
     fn part(&self, epoch: Epoch, n: usize) -> String {
@@ -167,7 +189,12 @@ impl Sink for FileSink {
         Delivery::ExactlyOnce
     }
 
+    async fn check(&self, gone: &[String]) -> Result<Option<String>> {
+        self.owner.check(gone, self.overwrite)
+    }
+
     async fn resume(&mut self) -> Result<Option<Epoch>> {
+        self.owner.claim()?;
         let manifest = self.manifest()?;
         if let Some(manifest) = &manifest {
             self.settle(manifest)?;
@@ -188,7 +215,7 @@ impl Sink for FileSink {
         if rows.iter().all(|batch| batch.num_rows() == 0) {
             return Ok(());
         }
-        self.folder.create()?;
+        self.owner.hold()?;
         let name = self.part(epoch, 0);
         if self.folder.has(&name) {
             return Ok(());
@@ -198,15 +225,16 @@ impl Sink for FileSink {
             encoder.write(batch).map_err(|e| self.failed(&name, e))?;
         }
         self.finish(&name, encoder)?;
+        self.owner.hold()?;
         self.folder.publish(&name)?;
         self.folder.sync()
     }
 
     async fn replace(&mut self, epoch: Epoch, rows: Rows<'_>) -> Result<()> {
-        self.folder.create()?;
-        self.manifests.create()?;
+        self.owner.hold()?;
         let (files, rows) = self.stage(epoch, rows).await?;
         self.folder.sync()?;
+        self.owner.hold()?;
         let manifest = Manifest { version: MANIFEST_VERSION, epoch: epoch.0, rows, files };
         let text =
             serde_json::to_vec_pretty(&manifest).expect("a manifest holds only numbers and names");
@@ -265,14 +293,6 @@ impl<W: Write + Send> Encoder<W> {
             }
         }
     }
-}
-
-/// The epoch in the name of a part.
-fn epoch_of_part(name: &str) -> Option<u64> {
-    let (epoch, rest) = name.strip_prefix("part-")?.split_once('-')?;
-    let (n, _) = rest.split_once('.')?;
-    n.parse::<u64>().ok()?;
-    (epoch.len() == 20).then(|| epoch.parse().ok()).flatten()
 }
 
 /// The epoch in the name of a manifest.

@@ -10,10 +10,10 @@ use futures::executor::block_on;
 use futures::{StreamExt, stream};
 use levada_connectors::error::Kind;
 use levada_connectors::registry::{SinkRequest, sink};
-use levada_connectors::sink::{Delivery, Sink};
+use levada_connectors::sink::{Delivery, Sink, Writer};
 use levada_storage::epoch::Epoch;
 
-use crate::support::{Recipe, read_all};
+use crate::support::{Recipe, pairs, read_all};
 
 fn batch(ids: &[i64]) -> RecordBatch {
     let text: StringViewArray = ids.iter().map(|id| Some(format!("row {id}"))).collect();
@@ -22,14 +22,35 @@ fn batch(ids: &[i64]) -> RecordBatch {
 }
 
 fn open(folder: &Path, format: &str) -> Box<dyn Sink> {
+    let mut sink = open_as(folder, format, writer("a", None), &[]);
+    block_on(sink.resume()).unwrap();
+    sink
+}
+
+fn writer(id: &str, displaces: Option<&str>) -> Writer {
+    Writer {
+        id: id.to_owned(),
+        name: format!("sink {id}"),
+        displaces: displaces.map(str::to_owned),
+    }
+}
+
+fn open_as(
+    folder: &Path,
+    format: &str,
+    writer: Writer,
+    options: &[(&str, &str)],
+) -> Box<dyn Sink> {
+    let options = pairs(options);
     let arguments = [format!("file://{}", folder.display())];
     sink(&SinkRequest {
         connector: "FILES",
         arguments: &arguments,
-        options: &[],
+        options: &options,
         format,
         format_options: &[],
         schema: batch(&[]).schema(),
+        writer,
     })
     .unwrap()
 }
@@ -87,7 +108,8 @@ fn replacing_leaves_one_epoch() {
     assert_eq!(seen(folder.path(), "parquet"), [7]);
     replace(s.as_mut(), 6, &[]);
     assert_eq!(seen(folder.path(), "parquet"), [0; 0], "an empty relation is an empty file");
-    assert_eq!(names(&folder.path().join("_levada")), [format!("{:020}.json", 6)]);
+    let private = [format!("{:020}.json", 6), "sink.json".to_owned()];
+    assert_eq!(names(&folder.path().join("_levada")), private);
     assert_eq!(block_on(open(folder.path(), "parquet").resume()).unwrap(), Some(Epoch(6)));
 }
 
@@ -160,9 +182,9 @@ fn a_half_written_append_is_removed() {
 #[test]
 fn files_of_others_are_left_alone() {
     let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("part-of-a-book.txt"), "mine").unwrap();
     let mut s = open(folder.path(), "parquet");
     replace(s.as_mut(), 1, &[&[1]]);
+    fs::write(folder.path().join("part-of-a-book.txt"), "mine").unwrap();
     replace(s.as_mut(), 2, &[&[2]]);
     block_on(s.resume()).unwrap();
     assert!(names(folder.path()).contains(&"part-of-a-book.txt".to_owned()), "it is not ours");
@@ -175,4 +197,86 @@ fn a_damaged_manifest_is_refused() {
     replace(s.as_mut(), 1, &[&[1]]);
     fs::write(folder.path().join(format!("_levada/{:020}.json", 1)), "{").unwrap();
     assert_eq!(block_on(s.resume()).unwrap_err().kind(), Kind::Corrupt);
+}
+
+#[test]
+fn a_folder_that_an_earlier_database_used_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut old = open(folder.path(), "parquet");
+    replace(old.as_mut(), 900, &[&[1, 2]]);
+    let mut new = open_as(folder.path(), "parquet", writer("b", None), &[]);
+    for error in [block_on(new.check(&[])).unwrap_err(), block_on(new.resume()).unwrap_err()] {
+        let folder = folder.path().display();
+        assert_eq!(
+            error.to_string(),
+            format!("folder \"{folder}\" holds the files of sink \"sink a\"")
+        );
+        assert_eq!(error.kind(), Kind::InUse);
+        assert!(error.hint().unwrap().contains("OVERWRITE"), "the way out is told");
+    }
+    assert_eq!(seen(folder.path(), "parquet"), [1, 2], "nothing was touched");
+}
+
+#[test]
+fn overwriting_removes_what_the_former_sink_left_and_begins_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut old = open(folder.path(), "parquet");
+    replace(old.as_mut(), 900, &[&[1, 2]]);
+    block_on(old.append(Epoch(901), &[batch(&[3])])).unwrap();
+    fs::write(folder.path().join("notes.txt"), "mine").unwrap();
+    let options = [("overwrite", "true")];
+    let asked = open_as(folder.path(), "parquet", writer("b", None), &options);
+    let displaced = block_on(asked.check(&[])).unwrap();
+    assert_eq!(displaced.as_deref(), Some("a"));
+    let mut new = open_as(folder.path(), "parquet", writer("b", Some("a")), &options);
+    assert_eq!(block_on(new.resume()).unwrap(), None, "nothing of it is delivered");
+    assert_eq!(names(folder.path()), ["_levada", "notes.txt"]);
+    replace(new.as_mut(), 4, &[&[7]]);
+    assert_eq!(seen(folder.path(), "parquet"), [7]);
+    assert!(block_on(old.append(Epoch(902), &[batch(&[4])])).is_err(), "the former one is out");
+    let mut newest = open_as(folder.path(), "parquet", writer("c", Some("b")), &options);
+    block_on(newest.resume()).unwrap();
+    assert_eq!(block_on(new.resume()).unwrap_err().kind(), Kind::InUse, "displaced only once");
+}
+
+#[test]
+fn a_sink_dropped_in_the_same_transaction_leaves_its_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    open(folder.path(), "parquet");
+    let new = open_as(folder.path(), "parquet", writer("b", None), &[]);
+    assert_eq!(block_on(new.check(&["a".to_owned()])).unwrap().as_deref(), Some("a"));
+    assert!(block_on(new.check(&["x".to_owned()])).is_err(), "it is not that one's");
+}
+
+#[test]
+fn files_that_no_sink_claims_are_refused_unless_they_are_parts_to_overwrite() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join(".keep"), "").unwrap();
+    fs::create_dir(folder.path().join("other")).unwrap();
+    let options = [("overwrite", "true")];
+    let new = |displaces| open_as(folder.path(), "parquet", writer("b", displaces), &options);
+    assert_eq!(block_on(new(None).check(&[])).unwrap(), None, "it is as good as empty");
+    let part = folder.path().join(format!("part-{:020}-0.parquet", 7));
+    fs::write(&part, "of a database that is gone").unwrap();
+    let strict = open_as(folder.path(), "parquet", writer("b", None), &[]);
+    assert_eq!(block_on(strict.check(&[])).unwrap_err().kind(), Kind::InUse);
+    assert_eq!(block_on(new(None).check(&[])).unwrap().as_deref(), Some(""));
+    fs::write(folder.path().join("report.parquet"), "mine").unwrap();
+    let error = block_on(new(None).check(&[])).unwrap_err();
+    let message = format!("folder \"{}\" holds other files", folder.path().display());
+    assert_eq!(error.to_string(), message);
+    fs::remove_file(folder.path().join("report.parquet")).unwrap();
+    assert_eq!(block_on(new(Some("")).resume()).unwrap(), None);
+    assert!(!part.exists(), "it was removed");
+}
+
+#[test]
+fn a_folder_removed_under_a_running_sink_is_filled_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path().join("out");
+    let mut s = open(&folder, "parquet");
+    block_on(s.append(Epoch(1), &[batch(&[1])])).unwrap();
+    fs::remove_dir_all(&folder).unwrap();
+    assert!(block_on(s.append(Epoch(2), &[batch(&[2])])).is_err(), "epoch 1 is missing");
+    assert_eq!(block_on(s.resume()).unwrap(), None, "everything is to be written");
 }
