@@ -229,6 +229,26 @@ impl Error {
         }
     }
 
+    /// The text beside the name of the split that it is about: without that name.
+    #[must_use]
+    pub fn about(&self, split: &str) -> String {
+        match self {
+            Self::SchemaMismatch { place, message } if place == split => {
+                format!("file does not match the declared columns: {message}")
+            }
+            Self::Corrupt { place, message } if place == split => {
+                format!("could not read the file: {message}")
+            }
+            Self::Io { action, path, source } if path == split => {
+                format!("could not {action} the file: {source}")
+            }
+            Self::Offset { split: of, message } if of == split => {
+                format!("invalid offset: {message}")
+            }
+            other => other.to_string(),
+        }
+    }
+
     /// A sentence that helps to correct the statement.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
@@ -280,6 +300,13 @@ mod tests {
         assert_eq!((gone.kind(), gone.retry()), (Kind::NotFound, Retry::AfterBackoff));
         let wrong = Error::UnknownOption { name: "x".into(), nearest: None, owner: "files" };
         assert_eq!((wrong.kind(), wrong.retry()), (Kind::User, Retry::Never));
+    }
+
+    #[test]
+    fn beside_the_name_of_its_split_an_error_does_not_repeat_it() {
+        let gone = Error::io("open", "a.csv", io::Error::from(io::ErrorKind::NotFound));
+        assert_eq!(gone.about("a.csv"), "could not open the file: entity not found");
+        assert_eq!(gone.about("b.csv"), "could not open \"a.csv\": entity not found");
     }
 
     #[test]

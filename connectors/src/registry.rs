@@ -239,6 +239,7 @@ mod tests {
     use super::{CONNECTORS, FORMATS, SinkRequest, SourceRequest, sink, source};
     use crate::error::{Error, Kind};
     use crate::option::parse;
+    use crate::sink::Writer;
     use arrow::datatypes::{DataType, Field, Schema};
     use std::sync::Arc;
 
