@@ -32,7 +32,7 @@ pub enum Delivery {
     AtLeastOnce,
 }
 
-/// The relation's full contents, in batches; an error ends the stream and voids the epoch.
+/// Rows in batches, as many as there are; an error ends the stream and voids the epoch.
 pub type Rows<'a> = BoxStream<'a, Result<RecordBatch, ArrowError>>;
 
 /// The sink that writes, as its target remembers it.
@@ -69,8 +69,8 @@ pub trait Sink: Debug + Send {
     /// Adds the rows of `epoch`; an epoch that is there is left as it is, one without rows leaves no trace.
     ///
     /// # Errors
-    /// When the rows could not be made durable; the epoch is then not there.
-    async fn append(&mut self, epoch: Epoch, rows: &[RecordBatch]) -> Result<()>;
+    /// When the rows could not be made durable, or the stream fails; the epoch is then not there.
+    async fn append(&mut self, epoch: Epoch, rows: Rows<'_>) -> Result<()>;
 
     /// Makes `rows` the whole contents of the target, as of `epoch`.
     ///

@@ -8,7 +8,7 @@ use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringViewArray};
 use arrow::error::ArrowError;
 use futures::executor::block_on;
 use futures::{StreamExt, stream};
-use levada_connectors::error::Kind;
+use levada_connectors::error::{Error, Kind};
 use levada_connectors::registry::{SinkRequest, sink};
 use levada_connectors::sink::{Delivery, Sink, Writer};
 use levada_storage::epoch::Epoch;
@@ -60,6 +60,14 @@ fn replace(sink: &mut dyn Sink, epoch: u64, parts: &[&[i64]]) {
     block_on(sink.replace(Epoch(epoch), stream::iter(rows).boxed())).unwrap();
 }
 
+fn append<const N: usize>(
+    sink: &mut dyn Sink,
+    epoch: u64,
+    batches: [RecordBatch; N],
+) -> Result<(), Error> {
+    block_on(sink.append(Epoch(epoch), stream::iter(batches.map(Ok)).boxed()))
+}
+
 /// The ids that a reader of `*.<format>` sees.
 fn seen(folder: &Path, format: &'static str) -> Vec<i64> {
     let recipe = Recipe::files(&folder.join(format!("*.{format}")), format);
@@ -87,10 +95,10 @@ fn appended_epochs_are_there_once() {
         let mut s = open(&folder, format);
         assert_eq!(s.delivery(), Delivery::ExactlyOnce);
         assert_eq!(block_on(s.resume()).unwrap(), None);
-        block_on(s.append(Epoch(3), &[batch(&[1, 2]), batch(&[3])])).unwrap();
-        block_on(s.append(Epoch(4), &[batch(&[])])).unwrap();
-        block_on(s.append(Epoch(7), &[batch(&[4])])).unwrap();
-        block_on(s.append(Epoch(7), &[batch(&[4])])).unwrap();
+        append(s.as_mut(), 3, [batch(&[1, 2]), batch(&[3])]).unwrap();
+        append(s.as_mut(), 4, [batch(&[])]).unwrap();
+        append(s.as_mut(), 7, [batch(&[4])]).unwrap();
+        append(s.as_mut(), 7, [batch(&[4])]).unwrap();
         assert_eq!(seen(&folder, format), [1, 2, 3, 4], "{format}");
         assert_eq!(block_on(open(&folder, format).resume()).unwrap(), Some(Epoch(7)));
         let part = format!("part-{:020}-0.{format}", 3);
@@ -172,10 +180,10 @@ fn a_crash_at_any_step_of_replacing_is_finished_or_undone() {
 fn a_half_written_append_is_removed() {
     let folder = tempfile::tempdir().unwrap();
     let mut s = open(folder.path(), "parquet");
-    block_on(s.append(Epoch(1), &[batch(&[1])])).unwrap();
+    append(s.as_mut(), 1, [batch(&[1])]).unwrap();
     fs::write(folder.path().join(format!(".part-{:020}-0.parquet.tmp", 2)), b"PAR1 half").unwrap();
     assert_eq!(block_on(s.resume()).unwrap(), Some(Epoch(1)));
-    block_on(s.append(Epoch(2), &[batch(&[2])])).unwrap();
+    append(s.as_mut(), 2, [batch(&[2])]).unwrap();
     assert_eq!(seen(folder.path(), "parquet"), [1, 2]);
 }
 
@@ -222,7 +230,7 @@ fn overwriting_removes_what_the_former_sink_left_and_begins_anew() {
     let folder = tempfile::tempdir().unwrap();
     let mut old = open(folder.path(), "parquet");
     replace(old.as_mut(), 900, &[&[1, 2]]);
-    block_on(old.append(Epoch(901), &[batch(&[3])])).unwrap();
+    append(old.as_mut(), 901, [batch(&[3])]).unwrap();
     fs::write(folder.path().join("notes.txt"), "mine").unwrap();
     let options = [("overwrite", "true")];
     let asked = open_as(folder.path(), "parquet", writer("b", None), &options);
@@ -233,7 +241,7 @@ fn overwriting_removes_what_the_former_sink_left_and_begins_anew() {
     assert_eq!(names(folder.path()), ["_levada", "notes.txt"]);
     replace(new.as_mut(), 4, &[&[7]]);
     assert_eq!(seen(folder.path(), "parquet"), [7]);
-    assert!(block_on(old.append(Epoch(902), &[batch(&[4])])).is_err(), "the former one is out");
+    assert!(append(old.as_mut(), 902, [batch(&[4])]).is_err(), "the former one is out");
     let mut newest = open_as(folder.path(), "parquet", writer("c", Some("b")), &options);
     block_on(newest.resume()).unwrap();
     assert_eq!(block_on(new.resume()).unwrap_err().kind(), Kind::InUse, "displaced only once");
@@ -275,8 +283,60 @@ fn a_folder_removed_under_a_running_sink_is_filled_again() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path().join("out");
     let mut s = open(&folder, "parquet");
-    block_on(s.append(Epoch(1), &[batch(&[1])])).unwrap();
+    append(s.as_mut(), 1, [batch(&[1])]).unwrap();
     fs::remove_dir_all(&folder).unwrap();
-    assert!(block_on(s.append(Epoch(2), &[batch(&[2])])).is_err(), "epoch 1 is missing");
+    assert!(append(s.as_mut(), 2, [batch(&[2])]).is_err(), "epoch 1 is missing");
     assert_eq!(block_on(s.resume()).unwrap(), None, "everything is to be written");
+}
+
+/// A part more than one part holds.
+fn many() -> [RecordBatch; 3] {
+    let half: Vec<i64> = (0..(1 << 19)).collect();
+    [batch(&half), batch(&half), batch(&[7])]
+}
+
+#[test]
+fn a_long_backlog_is_appended_in_bounded_parts_and_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut s = open(folder.path(), "parquet");
+    append(s.as_mut(), 1, [batch(&[1])]).unwrap();
+    append(s.as_mut(), 2, many()).unwrap();
+    append(s.as_mut(), 2, many()).unwrap();
+    append(s.as_mut(), 3, [batch(&[3])]).unwrap();
+    let part = |epoch, n| format!("part-{epoch:020}-{n}.parquet");
+    let expected = ["_levada".to_owned(), part(1, 0), part(2, 0), part(2, 1), part(3, 0)];
+    assert_eq!(names(folder.path()), expected);
+    assert_eq!(names(&folder.path().join("_levada")), ["sink.json"]);
+    assert_eq!(seen(folder.path(), "parquet").len(), 1 + (1 << 20) + 1 + 1);
+    assert_eq!(block_on(s.resume()).unwrap(), Some(Epoch(3)));
+}
+
+#[test]
+fn an_append_of_several_parts_is_finished_or_undone_after_a_crash() {
+    let next = tempfile::tempdir().unwrap();
+    append(open(next.path(), "parquet").as_mut(), 2, many()).unwrap();
+    let parts = [0, 1].map(|n| format!("part-{:020}-{n}.parquet", 2));
+    let files = serde_json::json!(parts);
+    let manifest = serde_json::json!({
+        "version": 1, "epoch": 2, "appended": true, "rows": (1 << 20) + 1, "files": files,
+    });
+    for step in 0..=2 {
+        let folder = tempfile::tempdir().unwrap();
+        let mut s = open(folder.path(), "parquet");
+        append(s.as_mut(), 1, [batch(&[1])]).unwrap();
+        for (n, part) in parts.iter().enumerate() {
+            let hidden = format!(".{part}.tmp");
+            let name = if step == 2 && n == 0 { part } else { &hidden };
+            fs::copy(next.path().join(part), folder.path().join(name)).unwrap();
+        }
+        if step > 0 {
+            let path = folder.path().join(format!("_levada/{:020}.json", 2));
+            fs::write(path, manifest.to_string()).unwrap();
+        }
+        let (epoch, rows) = if step == 0 { (1, 1) } else { (2, (1 << 20) + 2) };
+        assert_eq!(block_on(s.resume()).unwrap(), Some(Epoch(epoch)), "step {step}");
+        assert_eq!(seen(folder.path(), "parquet").len(), rows, "step {step}");
+        assert!(names(folder.path()).iter().all(|n| !n.starts_with('.')), "step {step}");
+        assert_eq!(names(&folder.path().join("_levada")), ["sink.json"], "step {step}");
+    }
 }
