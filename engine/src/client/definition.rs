@@ -328,7 +328,12 @@ impl Session {
         }
         let unique = &plan.nodes[plan.root].properties.unique_keys;
         if !key.is_empty() && !unique.iter().any(|u| u.iter().all(|c| key.contains(c))) {
-            self.notice("00000", format!("KEY of \"{}\" is not proven unique", place.name));
+            let names: Vec<&str> = request.key.iter().map(|k| k.name.as_str()).collect();
+            let message =
+                format!("KEY ({}) of \"{}\" is not proven unique", names.join(", "), place.name);
+            return Err(Error::statement("0A000", message)
+                .with_detail("A key follows from GROUP BY, DISTINCT or the keys of what is read.")
+                .with_hint("Group by the columns of the key, or leave KEY out."));
         }
         let lineage = bound.lineage()?;
         let detail = Detail::MaterializedView {

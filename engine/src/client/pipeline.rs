@@ -82,6 +82,11 @@ impl Session {
         if step.materialized {
             return self.add_materialized_view(stage, place, request);
         }
+        if !step.key.is_empty() {
+            let message = format!("step \"{}\" has a KEY but is not MATERIALIZED", step.name.name);
+            return Err(Error::statement("0A000", message)
+                .with_hint("Write MATERIALIZED before KEY, or leave KEY out."));
+        }
         self.add_view(stage, place, request)
     }
 
