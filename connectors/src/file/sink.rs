@@ -182,7 +182,13 @@ impl FileSink {
     }
 
     /// Commits staged parts.
-    fn settle_new(&self, epoch: Epoch, appended: bool, files: Vec<String>, rows: u64) -> Result<()> {
+    fn settle_new(
+        &self,
+        epoch: Epoch,
+        appended: bool,
+        files: Vec<String>,
+        rows: u64,
+    ) -> Result<()> {
         self.folder.sync()?;
         self.owner.hold()?;
         let (version, epoch) = (MANIFEST_VERSION, epoch.0);

@@ -35,12 +35,7 @@ fn writer(id: &str, displaces: Option<&str>) -> Writer {
     }
 }
 
-fn open_as(
-    folder: &Path,
-    format: &str,
-    writer: Writer,
-    options: &[(&str, &str)],
-) -> Box<dyn Sink> {
+fn open_as(folder: &Path, format: &str, writer: Writer, options: &[(&str, &str)]) -> Box<dyn Sink> {
     let options = pairs(options);
     let arguments = [format!("file://{}", folder.display())];
     sink(&SinkRequest {

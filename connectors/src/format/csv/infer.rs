@@ -15,6 +15,7 @@ use crate::error::Result;
 use crate::format::csv::column::{Cells, zone_of};
 use crate::format::csv::scan::{Bounds, Scan};
 use crate::format::csv::{Dialect, bom};
+use crate::format::number;
 
 /// The types that are looked for, the first that is left wins.
 const TYPES: [DataType; 5] = [
@@ -151,7 +152,7 @@ fn fits(value: &str, zone: &Tz) -> [bool; TYPES.len()] {
     let zeros = matches!(digits.as_bytes(), [b'0', second, ..] if second.is_ascii_digit());
     let integer = only_digits && !zeros && value.parse::<i64>().is_ok();
     let numeric = digits.starts_with(|c: char| c.is_ascii_digit() || c == '.') && !zeros;
-    let float = numeric && (integer || !only_digits) && value.parse::<f64>().is_ok();
+    let float = numeric && (integer || !only_digits) && number::float::<f64>(value).is_some();
     let dashed = value.len() >= 10 && value.as_bytes().get(4) == Some(&b'-');
     let date = dashed && value.len() == 10 && Date32Type::parse(value).is_some();
     let timestamp = dashed && string_to_datetime(zone, value).is_ok();
