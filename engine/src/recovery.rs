@@ -12,6 +12,7 @@ use levada_catalog::{Catalog, Change, ChangeSet, Detail, ObjectId, ObjectKind};
 use levada_planner::delta_plan::DeltaPlan;
 use levada_storage::delta::{Delta, DeltaBatch};
 use levada_storage::epoch::Epoch;
+use levada_storage::error::ErrorKind;
 use levada_storage::log::record::{Commit, InputData};
 use levada_storage::manifest::Manifest;
 use levada_storage::state::{RunRef, read_run};
@@ -51,7 +52,7 @@ impl Core {
         if let Some(manifest) = manifest {
             self.load(manifest)?;
         }
-        let backlog = Backlog { epochs: commits.len() as u64, bytes: 0 };
+        let backlog = Backlog { epochs: commits.len() as u64, ..Backlog::default() };
         for commit in commits {
             self.replay(commit)?;
         }
@@ -96,12 +97,14 @@ impl Core {
                 continue;
             };
             let keys = self.graph.add(object.id, &plan, &mut BTreeMap::new())?;
-            let again = failed.contains_key(&object.id) || !self.load_operators(&keys)?;
-            if again || plan.reads().any(|id| unfilled.contains(&id)) {
+            let again = failed.contains_key(&object.id)
+                || plan.reads().any(|id| unfilled.contains(&id))
+                || !self.load_view(object.id, &name, &keys, files.get(&object.id))?;
+            if again {
                 unfilled.insert(object.id);
+                let empty = relation_of(object, &name, Some(&plan));
+                self.relations.insert(empty.ok_or_else(|| Error::unfit("relation"))?);
                 self.fill_again(object.id, &plan)?;
-            } else {
-                self.load_rows(object.id, files.get(&object.id))?;
             }
         }
         self.shared.set_files(files);
@@ -155,6 +158,28 @@ impl Core {
         }
         relation.restate();
         Ok(())
+    }
+
+    /// Loads a view's operators and rows; `false` when it must be made anew, because they were not saved or
+    /// what was saved is damaged.
+    fn load_view(
+        &mut self,
+        id: ObjectId,
+        name: &str,
+        keys: &[NodeKey],
+        files: Option<&Vec<levada_storage::table::DataFile>>,
+    ) -> Result<bool> {
+        let loaded = match self.load_operators(keys) {
+            Ok(true) => self.load_rows(id, files).map(|()| true),
+            other => other,
+        };
+        match loaded {
+            Err(Error::Storage(error)) if error.kind() == ErrorKind::Corrupt => {
+                tracing::warn!(view = name, %error, "a view's saved state is damaged; it is made anew");
+                Ok(false)
+            }
+            other => other,
+        }
     }
 
     /// Loads the state of new nodes; `false` when one of them was not saved.

@@ -31,6 +31,14 @@ use crate::transaction::{Ingest, Request, Transaction};
 
 /// Requests of one epoch, at most.
 const GROUP_MAX: usize = 512;
+/// How long a restart may have to replay.
+const CHECKPOINT_EVERY: Duration = Duration::from_secs(10);
+/// How many bytes of rows it may have to replay.
+const REPLAY_BYTES: usize = 64 << 20;
+/// How many epochs it may have to replay.
+const REPLAY_EPOCHS: u64 = 20_000;
+/// How long nothing happens while there is nothing to do.
+const IDLE: Duration = Duration::from_secs(3600);
 /// Rows in memory of one epoch, about, before the next one begins.
 const GROUP_ROWS_MAX: usize = 1 << 18;
 
@@ -64,6 +72,10 @@ pub(crate) struct Core {
 pub(crate) struct Backlog {
     pub(crate) epochs: u64,
     pub(crate) bytes: usize,
+    /// When the first of these epochs was logged, in the clock's monotonic time.
+    pub(crate) began: Option<Duration>,
+    /// After a checkpoint that failed, when to try again.
+    pub(crate) not_before: Duration,
 }
 
 /// A request of a group, accepted so far.
@@ -112,11 +124,7 @@ impl Core {
 
     /// The next request; writes a checkpoint when there is none for a while.
     async fn next(&mut self, requests: &mut mpsc::Receiver<Request>) -> Option<Request> {
-        let idle = if self.since_checkpoint.epochs == 0 {
-            Duration::from_secs(3600)
-        } else {
-            Duration::from_secs(10)
-        };
+        let idle = if self.since_checkpoint.epochs == 0 { IDLE } else { CHECKPOINT_EVERY };
         let mut stopped = self.shared.stopped();
         tokio::select! {
             biased;
@@ -151,13 +159,24 @@ impl Core {
             next = requests.try_recv().ok();
         };
         self.commit(group);
-        if self.since_checkpoint.bytes > 64 << 20 || self.since_checkpoint.epochs > 20_000 {
+        if self.is_checkpoint_due() {
             // A checkpoint that fails is tried again later; nothing is lost without it.
             if let Err(error) = self.checkpoint(false) {
                 tracing::warn!(%error, "could not write a checkpoint");
+                let again = self.shared.clock.monotonic() + CHECKPOINT_EVERY;
+                self.since_checkpoint.not_before = again;
             }
         }
         left
+    }
+
+    /// Whether a restart would have too much to replay.
+    fn is_checkpoint_due(&self) -> bool {
+        let Backlog { epochs, bytes, began, not_before } = self.since_checkpoint;
+        let now = self.shared.clock.monotonic();
+        let age = began.map_or(Duration::ZERO, |began| now.saturating_sub(began));
+        let long = epochs > REPLAY_EPOCHS || bytes > REPLAY_BYTES || age > CHECKPOINT_EVERY;
+        long && now >= not_before
     }
 
     fn take_transaction(&mut self, group: &mut Group, transaction: Transaction, answer: Answer) {
@@ -267,6 +286,8 @@ impl Core {
     pub(crate) fn append(&mut self, body: Body) -> Result<Epoch> {
         let body = Body { digest: Some((self.epoch, self.digest)), ..body };
         self.since_checkpoint.epochs += 1;
+        let now = self.shared.clock.monotonic();
+        self.since_checkpoint.began.get_or_insert(now);
         self.since_checkpoint.bytes += body_bytes(&body);
         let runtime = self.runtime.clone();
         Ok(runtime.block_on(self.log.commit(body))?)

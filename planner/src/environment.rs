@@ -13,7 +13,9 @@ use datafusion::optimizer::optimizer::Optimizer;
 use datafusion::optimizer::{OptimizerContext, OptimizerRule};
 
 use crate::aggregate::aggregate_functions;
+use crate::aggregate::zero::OneZero;
 use crate::error::Result;
+use crate::fallible::PushDownFilter;
 
 /// Rules of the delta optimizer, by DataFusion's names, in DataFusion's order.
 const DELTA_RULES: [&str; 14] = [
@@ -42,7 +44,18 @@ pub fn session_state(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> Session
         .with_runtime_env(runtime)
         .with_default_features();
     builder.aggregate_functions().get_or_insert_default().extend(aggregate_functions());
-    builder.build()
+    builder.with_analyzer_rule(Arc::new(OneZero)).with_optimizer_rules(rules()).build()
+}
+
+/// DataFusion's rules, with conditions that may fail kept in place, and without the one that splits an
+/// aggregation in two where an argument is distinct: sums would be summed again, in a wider type.
+fn rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
+    let own = |rule: Arc<dyn OptimizerRule + Send + Sync>| match rule.name() {
+        "push_down_filter" => Arc::new(PushDownFilter::default()) as _,
+        _ => rule,
+    };
+    let all = Optimizer::new().rules.into_iter();
+    all.filter(|rule| rule.name() != "single_distinct_aggregation_to_group_by").map(own).collect()
 }
 
 /// The settings of a session's plans.
@@ -69,14 +82,10 @@ pub fn optimize_for_delta(
 ) -> Result<datafusion::logical_expr::LogicalPlan> {
     let options = state.config_options();
     let analyzed = state.analyzer().execute_and_check(plan, options, |_, _| {})?;
-    let rules: Vec<Arc<dyn OptimizerRule + Send + Sync>> = Optimizer::new()
-        .rules
-        .into_iter()
-        .filter(|rule| DELTA_RULES.contains(&rule.name()))
-        .collect();
+    let allowed = rules().into_iter().filter(|rule| DELTA_RULES.contains(&rule.name())).collect();
     let context = OptimizerContext::new_with_config_options(Arc::new(options.as_ref().clone()))
         .without_query_execution_start_time();
-    Ok(Optimizer::with_rules(rules).optimize(analyzed, &context, |_, _| {})?)
+    Ok(Optimizer::with_rules(allowed).optimize(analyzed, &context, |_, _| {})?)
 }
 
 #[cfg(test)]
@@ -90,5 +99,6 @@ mod tests {
         for rule in DELTA_RULES {
             assert!(names.iter().any(|n| n == rule), "no rule {rule} among {names:?}");
         }
+        assert_eq!(rules().len() + 1, names.len(), "one rule is left out");
     }
 }

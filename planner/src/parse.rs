@@ -30,6 +30,7 @@ mod alter;
 mod connector;
 mod copy;
 mod create;
+mod dialect;
 mod explain;
 mod failure;
 mod fixed;
@@ -89,7 +90,7 @@ pub fn query(sql: &str) -> Result<Box<ast::Query>> {
 pub fn expression(sql: &str) -> Result<ast::Expr> {
     let text = Text::read(sql)?;
     let mut stream = Stream::new(&text, text.all());
-    let expression = stream.sql(Parser::parse_expr)?;
+    let expression = stream.tree(Parser::parse_expr)?;
     stream.end()?;
     Ok(expression)
 }

@@ -160,7 +160,7 @@ fn item(stream: &mut Stream<'_>, declared: &mut Declared) -> Result<()> {
         return refuse("a column without a type", position);
     }
     stream.seek(start);
-    let mut column = stream.sql(Parser::parse_column_def)?;
+    let mut column = stream.tree(Parser::parse_column_def)?;
     let end = stream.position();
     if stream.at("METADATA FROM") {
         return refuse("METADATA FROM", end);

@@ -32,7 +32,7 @@ pub(super) fn execute(stream: &mut Stream<'_>) -> Result<Statement> {
     stream.expect("EXECUTE")?;
     let name = stream.identifier()?;
     let parameters = if stream.at_sign(&Token::LParen) {
-        stream.in_parentheses(|stream| stream.sql(Parser::parse_expr))?
+        stream.in_parentheses(|stream| stream.tree(Parser::parse_expr))?
     } else {
         Vec::new()
     };

@@ -3,15 +3,15 @@
 //! Our own parsers and sqlparser's take turns on one stream. A phrase (`"OR REPLACE"`) is one or more
 //! words, matched as unquoted words whatever their case.
 
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 
-use datafusion::sql::sqlparser::ast;
+use datafusion::sql::sqlparser::ast::{self, VisitMut, visit_expressions_mut};
 use datafusion::sql::sqlparser::dialect::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, Word};
 
 use crate::error::{Error, Result};
-use crate::parse::text::{DIALECT, Text};
+use crate::parse::text::Text;
 use crate::parse::{DEPTH_MAX, failure, is_reserved, refuse};
 use crate::statement::{ColumnName, IfExists, Name, QueryText};
 
@@ -19,14 +19,14 @@ use crate::statement::{ColumnName, IfExists, Name, QueryText};
 pub(super) struct Stream<'a> {
     text: &'a Text<'a>,
     range: Range<usize>,
-    parser: Parser<'static>,
+    parser: Parser<'a>,
 }
 
 impl<'a> Stream<'a> {
     /// A stream over some tokens of `text`.
     pub(super) fn new(text: &'a Text<'a>, range: Range<usize>) -> Self {
         let tokens = text.tokens().get(range.clone()).unwrap_or_default().to_vec();
-        let parser = Parser::new(&DIALECT)
+        let parser = Parser::new(text.dialect())
             .with_recursion_limit(DEPTH_MAX)
             .with_tokens_with_locations(tokens);
         Self { text, range, parser }
@@ -197,9 +197,30 @@ impl<'a> Stream<'a> {
     /// Reads a part by sqlparser.
     pub(super) fn sql<T>(
         &mut self,
-        read: impl FnOnce(&mut Parser<'static>) -> std::result::Result<T, ParserError>,
+        read: impl FnOnce(&mut Parser<'a>) -> std::result::Result<T, ParserError>,
     ) -> Result<T> {
         read(&mut self.parser).map_err(|error| failure::statement(self, &error))
+    }
+
+    /// Reads a part by sqlparser that is printed again: signs before signs get parentheses, as two
+    /// minus signs side by side would be printed as the start of a comment.
+    pub(super) fn tree<T: VisitMut>(
+        &mut self,
+        read: impl FnOnce(&mut Parser<'a>) -> std::result::Result<T, ParserError>,
+    ) -> Result<T> {
+        let mut tree = self.sql(read)?;
+        let done: ControlFlow<()> = visit_expressions_mut(&mut tree, |expression| {
+            if let ast::Expr::UnaryOp { op, expr } = expression
+                && *op != ast::UnaryOperator::Not
+                && matches!(**expr, ast::Expr::UnaryOp { .. })
+            {
+                let inner = std::mem::replace(&mut **expr, ast::Expr::value(ast::Value::Null));
+                **expr = ast::Expr::Nested(Box::new(inner));
+            }
+            ControlFlow::Continue(())
+        });
+        debug_assert!(done.is_continue(), "nothing stops the visit");
+        Ok(tree)
     }
 
     /// Reads an identifier; unquoted it must not be reserved.
@@ -334,7 +355,7 @@ impl<'a> Stream<'a> {
         if !self.at_sign(&Token::LParen) && !phrases.iter().any(|phrase| self.at(phrase)) {
             return Err(self.expected(&["SELECT", "WITH", "VALUES"]));
         }
-        let query = self.sql(Parser::parse_query)?;
+        let query = self.tree(Parser::parse_query)?;
         if !reads_only(&query.body) {
             return refuse("a query that changes rows", self.position_of(start));
         }

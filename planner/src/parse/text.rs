@@ -10,12 +10,10 @@ use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
 
 use crate::error::{Error, Result};
+use crate::parse::dialect::Postgres;
 use crate::parse::{
     CHAIN_TOKENS_MAX, DEPTH_MAX, SET_OPERATIONS_MAX, TEXT_BYTES_MAX, failure, word,
 };
-
-/// `PostgreSQL`'s lexical rules and grammar.
-pub(super) static DIALECT: PostgreSqlDialect = PostgreSqlDialect {};
 
 /// Text and tokens.
 pub(super) struct Text<'a> {
@@ -24,6 +22,7 @@ pub(super) struct Text<'a> {
     places: Vec<Place>,
     /// Characters in `sql`.
     chars: usize,
+    dialect: Postgres,
 }
 
 /// Where a token stands.
@@ -43,7 +42,7 @@ impl<'a> Text<'a> {
         if sql.len() > TEXT_BYTES_MAX {
             return Err(Error::TooLong { bytes: sql.len(), limit: TEXT_BYTES_MAX });
         }
-        let all = Tokenizer::new(&DIALECT, sql)
+        let all = Tokenizer::new(&PostgreSqlDialect {}, sql)
             .tokenize_with_location()
             .map_err(|error| failure::token(sql, &error))?;
         let mut walk = Walk::new(sql);
@@ -62,7 +61,8 @@ impl<'a> Text<'a> {
             }
         }
         let chars = walk.finish();
-        let text = Self { sql, tokens, places, chars };
+        let dialect = Postgres::new(tokens.len());
+        let text = Self { sql, tokens, places, chars, dialect };
         text.check_depth()?;
         Ok(text)
     }
@@ -91,6 +91,11 @@ impl<'a> Text<'a> {
         ranges.push(start..self.tokens.len());
         ranges.retain(|range| !range.is_empty());
         ranges
+    }
+
+    /// The dialect to read it by.
+    pub(super) fn dialect(&self) -> &Postgres {
+        &self.dialect
     }
 
     /// The tokens.
@@ -126,43 +131,77 @@ impl<'a> Text<'a> {
         let mut levels = vec![Level::default()];
         for (index, token) in self.tokens.iter().enumerate() {
             let Some(level) = levels.last_mut() else { break };
-            level.tokens += 1;
-            match &token.token {
-                Token::Comma | Token::SemiColon => level.tokens = 0,
-                Token::Word(word) if word.quote_style.is_none() => {
-                    if word::separates_chains(&word.value) {
-                        level.tokens = 0;
-                    } else if word::combines_queries(&word.value) {
-                        level.set_operations += 1;
-                    }
+            level.count(&token.token);
+            let too_deep = level.chain > CHAIN_TOKENS_MAX
+                || level.set_operations > SET_OPERATIONS_MAX
+                || level.doubled > DOUBLED_MAX
+                || levels.len() > 2 * DEPTH_MAX;
+            if too_deep {
+                return Err(Error::TooDeep { position: self.position(index) });
+            }
+            match token.token {
+                Token::LParen | Token::LBracket => {
+                    let outer = levels.last().map_or((0, false), Level::inheritance);
+                    levels.push(Level::inside(outer));
                 }
-                Token::LParen | Token::LBracket => levels.push(Level::default()),
                 Token::RParen | Token::RBracket if levels.len() > 1 => {
                     levels.pop();
                 }
+                Token::SemiColon => levels = vec![Level::default()],
                 _ => {}
-            }
-            if matches!(token.token, Token::SemiColon) {
-                levels.truncate(1);
-                levels[0].set_operations = 0;
-            }
-            let too_deep = levels.len() > 2 * DEPTH_MAX
-                || levels.last().is_some_and(|level| {
-                    level.tokens > CHAIN_TOKENS_MAX || level.set_operations > SET_OPERATIONS_MAX
-                });
-            if too_deep {
-                return Err(Error::TooDeep { position: self.position(index) });
             }
         }
         Ok(())
     }
 }
 
+/// Most queries in doubled parentheses, `((SELECT`, inside each other. sqlparser reads them twice
+/// where a table may stand, so that the work doubles with each.
+const DOUBLED_MAX: usize = 12;
+
 /// What has been counted at one level of parentheses.
 #[derive(Default)]
 struct Level {
+    /// Tokens so far.
     tokens: usize,
+    /// Tokens since the last comma or clause.
+    chain: usize,
     set_operations: usize,
+    /// Queries in doubled parentheses around here.
+    doubled: usize,
+    /// Whether its own parenthesis comes first in the level around it.
+    leads: bool,
+}
+
+impl Level {
+    /// A level inside one with so many doubled queries, which its parenthesis leads or not.
+    fn inside((doubled, leads): (usize, bool)) -> Self {
+        Self { doubled, leads, ..Self::default() }
+    }
+
+    /// What a level inside this one begins with.
+    fn inheritance(&self) -> (usize, bool) {
+        (self.doubled, self.tokens == 1)
+    }
+
+    fn count(&mut self, token: &Token) {
+        self.tokens += 1;
+        self.chain += 1;
+        match token {
+            Token::Comma => self.chain = 0,
+            Token::Word(word) if word.quote_style.is_none() => {
+                if word::separates_chains(&word.value) {
+                    self.chain = 0;
+                } else if word::combines_queries(&word.value) {
+                    self.set_operations += 1;
+                }
+                if self.tokens == 1 && self.leads && word::starts_query(&word.value) {
+                    self.doubled += 1;
+                }
+            }
+            _ => {}
+        }
+    }
 }
 
 /// A walk over the characters of a text that counts as sqlparser does.

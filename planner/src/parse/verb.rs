@@ -81,7 +81,7 @@ fn unknown(stream: &Stream<'_>) -> Error {
 
 /// Reads a query of any sort, `WITH ... INSERT` too.
 fn query(stream: &mut Stream<'_>) -> Result<Statement> {
-    let query = stream.sql(Parser::parse_query)?;
+    let query = stream.tree(Parser::parse_query)?;
     Ok(Statement::Sql(Box::new(ast::Statement::Query(query))))
 }
 
@@ -97,7 +97,7 @@ fn sql_behind(stream: &mut Stream<'_>, word: &str) -> Result<Statement> {
 /// Reads a statement that is sqlparser's alone.
 pub(super) fn sql(stream: &mut Stream<'_>) -> Result<Statement> {
     let start = stream.index();
-    let statement = stream.sql(Parser::parse_statement)?;
+    let statement = stream.tree(Parser::parse_statement)?;
     let foreign = matches!(
         statement,
         ast::Statement::CreateSecret { .. }

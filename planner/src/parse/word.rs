@@ -29,6 +29,11 @@ pub(super) fn separates_chains(word: &str) -> bool {
     WORDS.iter().any(|other| word.eq_ignore_ascii_case(other))
 }
 
+/// Whether a word starts a query.
+pub(super) fn starts_query(word: &str) -> bool {
+    ["SELECT", "WITH", "VALUES", "TABLE"].iter().any(|other| word.eq_ignore_ascii_case(other))
+}
+
 /// Whether a word joins two queries into one.
 pub(super) fn combines_queries(word: &str) -> bool {
     ["UNION", "INTERSECT", "EXCEPT"].iter().any(|other| word.eq_ignore_ascii_case(other))

@@ -32,6 +32,8 @@ fn deep_nesting_is_refused_without_overflow() {
             ("- ", "1", ""),
             ("(SELECT ", "1", ")"),
             ("CASE WHEN ", "1", ""),
+            ("f(", "1", ")"),
+            ("ARRAY[", "1", "]"),
         ] {
             for count in [DEPTH_MAX + 1, 3_000, deep] {
                 let sql = format!("SELECT {}{inside}{}", open.repeat(count), close.repeat(count));
@@ -46,8 +48,10 @@ fn deep_nesting_is_refused_without_overflow() {
 #[test]
 fn nesting_within_the_bound_is_read_walked_and_freed() {
     on_small_stack(|| {
-        for (open, close) in [("(", ")"), ("NOT ", "")] {
-            let sql = format!("SELECT {}1{}", open.repeat(200), close.repeat(200));
+        for (open, close, count) in
+            [("(", ")", 200), ("NOT ", "", 200), ("f(", ")", 200), ("- ", "", 100)]
+        {
+            let sql = format!("SELECT {}1{}", open.repeat(count), close.repeat(count));
             let statement = one(&sql);
             assert_eq!(one(&statement.to_string()), statement);
         }
@@ -94,4 +98,42 @@ fn long_lists_are_no_chains() {
     assert!(parse(&sql).is_ok(), "items of a list lie side by side");
     let sql = "SELECT 1;".repeat(20_000);
     assert_eq!(parse(&sql).map(|all| all.len()).ok(), Some(20_000));
+}
+
+#[test]
+fn what_sqlparser_reads_twice_does_not_double_the_work_with_each_level() {
+    on_small_stack(|| {
+        let sql = format!("SELECT {}1{}", "f(".repeat(100), ")".repeat(100));
+        assert!(parse(&sql).is_ok(), "calls inside calls");
+        let sql = format!("SELECT * FROM {}t{}", "((SELECT * FROM ".repeat(10), ")) a".repeat(10));
+        assert!(parse(&sql).is_ok(), "queries in doubled parentheses");
+        for (open, close) in [
+            ("CAST(", ""),
+            ("SUBSTRING(", ""),
+            ("position(", ")"),
+            ("floor(", ""),
+            ("extract(", ""),
+            ("convert(", ""),
+        ] {
+            let sql = format!("SELECT {}1{}", open.repeat(100), close.repeat(100));
+            assert!(parse(&sql).is_err(), "{open}");
+        }
+        let sql = format!("SELECT * FROM {}t{}", "((SELECT * FROM ".repeat(40), ") a)".repeat(40));
+        assert_eq!(fail(&sql).sqlstate(), "54001");
+    });
+}
+
+#[test]
+fn a_long_text_is_read_in_time_that_follows_its_length() {
+    on_small_stack(|| {
+        let nested = format!("{}1{}", "f(".repeat(45), ")".repeat(45));
+        let negated = format!("{}1", "- ".repeat(45));
+        for item in [nested, negated] {
+            let sql = format!(
+                "SELECT {item}{}",
+                format!(", {item}").repeat(TEXT_BYTES_MAX / (item.len() + 2) - 2)
+            );
+            assert!(parse(&sql).is_ok(), "1 MiB of {item}");
+        }
+    });
 }

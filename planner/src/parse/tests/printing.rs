@@ -183,6 +183,7 @@ fn spellings_of_one_statement_have_one_canonical_form() {
         ),
         ("COPY t FROM STDIN WITH (FREEZE on)", "COPY t FROM STDIN"),
         ("VACUUM (FULL, ANALYZE) t (a, b)", "VACUUM ANALYZE t"),
+        ("SELECT - - a, - + 1, NOT NOT b", "SELECT -(-a), -(+1), NOT NOT b"),
         ("FETCH c", "FETCH FORWARD 1 FROM c"),
         ("FETCH 5 IN c", "FETCH FORWARD 5 FROM c"),
         ("FETCH PRIOR FROM c", "FETCH FORWARD -1 FROM c"),
