@@ -117,7 +117,7 @@ impl Session {
                 ast::TableConstraint::PrimaryKey(primary) => {
                     key = primary.columns.iter().map(|c| c.column.expr.to_string()).collect();
                     for name in &mut key {
-                        *name = unsuper::copy::quoted(name);
+                        *name = unquoted(name);
                     }
                 }
                 other => {
@@ -247,7 +247,7 @@ impl Session {
                 sqlstate: "00000",
                 message: format!("source \"{name}\" is still loading"),
                 detail: None,
-                hint: Some(format!("WAIT FOR {} returns when it has caught up.", quoted(name))),
+                hint: Some(format!("WAIT FOR {} returns when it has caught up.", super::copy::quoted(name))),
             }),
         }
     }
