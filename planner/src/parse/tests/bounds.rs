@@ -129,7 +129,10 @@ fn a_long_text_is_read_in_time_that_follows_its_length() {
         let nested = format!("{}1{}", "f(".repeat(45), ")".repeat(45));
         let negated = format!("{}1", "- ".repeat(45));
         for item in [nested, negated] {
-            let sql = format!("SELECT {item}{}", format!(", {item}").repeat(TEXT_BYTES_MAX / (item.len() + 2) - 2));
+            let sql = format!(
+                "SELECT {item}{}",
+                format!(", {item}").repeat(TEXT_BYTES_MAX / (item.len() + 2) - 2)
+            );
             assert!(parse(&sql).is_ok(), "1 MiB of {item}");
         }
     });
