@@ -12,7 +12,10 @@ use datafusion::optimizer::optimizer::Optimizer;
 use datafusion::optimizer::{OptimizerContext, OptimizerRule};
 
 use crate::aggregate::aggregate_functions;
+use crate::arithmetic::CheckIntegers;
+use crate::bytea::Bytea;
 use crate::error::Result;
+use crate::window::window_functions;
 
 /// Rules of the delta optimizer, by DataFusion's names, in DataFusion's order.
 const DELTA_RULES: [&str; 14] = [
@@ -37,7 +40,8 @@ const DELTA_RULES: [&str; 14] = [
 pub fn session_state(config: SessionConfig) -> SessionState {
     let mut builder = SessionStateBuilder::new().with_config(config).with_default_features();
     builder.aggregate_functions().get_or_insert_default().extend(aggregate_functions());
-    builder.build()
+    builder.window_functions().get_or_insert_default().extend(window_functions());
+    builder.with_analyzer_rule(Arc::new(CheckIntegers)).with_analyzer_rule(Arc::new(Bytea)).build()
 }
 
 /// The settings of a session's plans.

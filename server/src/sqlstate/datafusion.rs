@@ -281,6 +281,11 @@ fn cast(message: &str) -> Report {
     if text.contains("overflow") || text.contains("out of range") || text.contains("too large") {
         return Report::error("22003", text);
     }
+    if text.starts_with("can't cast value ")
+        && let Some((_, kind)) = text.rsplit_once(" to type ")
+    {
+        return Report::error("22003", format!("{} out of range", postgres_word(kind)));
+    }
     if let Some(value) = between(&text, "cast string '", "'")
         && let Some(kind) = between(&text, "to value of ", " type")
     {
