@@ -148,6 +148,12 @@ impl Catalog {
         }
     }
 
+    /// Kind and qualified name, such as `view delays.clean`.
+    #[must_use]
+    pub fn describe(&self, object: &Object) -> String {
+        format!("{} {}", object.kind().words(), self.qualified_name(object))
+    }
+
     /// Objects that need `id` directly.
     pub fn dependents(&self, id: ObjectId) -> impl Iterator<Item = &Arc<Object>> {
         self.dependents.get(&id).into_iter().flatten().filter_map(|d| self.objects.get(d))
@@ -177,7 +183,7 @@ impl Catalog {
             return Err(Error::Dependents {
                 kind: first.kind(),
                 name: self.qualified_name(first),
-                dependents: self.describe_dependents(&foreign),
+                dependents: self.describe_dependents(&foreign, &seen),
             });
         }
         Ok(order)
@@ -263,21 +269,19 @@ impl Catalog {
         order.push(id);
     }
 
-    fn describe_dependents(&self, foreign: &[ObjectId]) -> Vec<String> {
+    /// What `foreign` objects need of what is `dropped`.
+    fn describe_dependents(
+        &self,
+        foreign: &[ObjectId],
+        dropped: &BTreeSet<ObjectId>,
+    ) -> Vec<String> {
         let line = |id: &ObjectId| {
             let object = &self.objects[id];
             let owner = std::iter::once(&object.schema).filter(|s| **s >= FIRST_USER_OID);
-            let needs = object.depends_on.iter().chain(owner).filter_map(|d| self.objects.get(d));
+            let needs = object.depends_on.iter().chain(owner).filter(|d| dropped.contains(d));
+            let needs = needs.filter_map(|d| self.objects.get(d));
             needs
-                .map(|n| {
-                    format!(
-                        "{} {} depends on {} {}",
-                        object.kind().words(),
-                        self.qualified_name(object),
-                        n.kind().words(),
-                        self.qualified_name(n)
-                    )
-                })
+                .map(|n| format!("{} depends on {}", self.describe(object), self.describe(n)))
                 .collect::<Vec<_>>()
         };
         foreign.iter().rev().flat_map(line).collect()

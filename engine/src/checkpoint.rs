@@ -82,12 +82,12 @@ impl Core {
     }
 
     fn write_relations(&mut self, clean: bool) -> Result<Vec<RelationFiles>> {
-        let ids: Vec<u32> = self.relations.keys().copied().collect();
+        let ids: Vec<u32> = self.relations.ids();
         let mut written = Vec::with_capacity(ids.len());
         for id in ids {
-            let mut relation = self.relations.remove(&id).expect("its number was just read");
+            let mut relation = self.relations.remove(id).expect("its number was just read");
             let files = self.write_relation(&mut relation, clean);
-            self.relations.insert(id, relation);
+            self.relations.insert(relation);
             let files = files?;
             let rows = files.iter().map(DataFile::live_rows).sum();
             written.push(RelationFiles { relation: id, rows, files });
@@ -112,6 +112,7 @@ impl Core {
                         batches.push(batch?);
                     }
                     let file = self.write_file(&folder, &schema, &batches)?;
+                    let files = Arc::make_mut(files);
                     if merged.is_some() {
                         files.pop();
                     }
@@ -121,7 +122,7 @@ impl Core {
                     relation.restate();
                     return Ok(files);
                 }
-                Ok(files.clone())
+                Ok(files.as_ref().clone())
             }
             Store::Resident { rows, image } => {
                 let refresh = image.refresh(rows, clean)?;
@@ -204,7 +205,7 @@ impl Core {
     fn encode_errors(&self) -> Vec<u8> {
         let errors: BTreeMap<u32, Vec<(String, String, u64, i64)>> = self
             .relations
-            .values()
+            .iter()
             .filter(|r| !r.errors().is_empty())
             .map(|r| {
                 let rows = r.errors().iter().map(|(row, weight)| {

@@ -32,6 +32,7 @@ use levada_planner::statement::{Discard, Parsed, Statement};
 use levada_storage::epoch::Epoch;
 
 use crate::database::Inner;
+pub use crate::database::OpenOptions;
 use crate::error::{Error, Result};
 
 use self::setting::Settings;
@@ -153,7 +154,15 @@ impl Database {
     /// # Errors
     /// When the directory is in use, unreadable, of a newer format or not ours.
     pub async fn open(url: &str) -> Result<Self> {
-        Ok(Self { inner: Inner::open(url).await? })
+        Self::open_with(url, OpenOptions::default()).await
+    }
+
+    /// As [`Database::open`], not as usual.
+    ///
+    /// # Errors
+    /// Those of [`Database::open`].
+    pub async fn open_with(url: &str, options: OpenOptions) -> Result<Self> {
+        Ok(Self { inner: Inner::open(url, options).await? })
     }
 
     /// Starts a session.

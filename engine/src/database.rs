@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
 use datafusion::execution::context::SessionState;
+use datafusion::execution::memory_pool::MemoryPool;
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use levada_catalog::{Catalog, ObjectKind};
 use levada_planner::bind::SystemTables;
 use levada_planner::environment::{session_config, session_state};
@@ -23,11 +25,20 @@ use crate::emit::{self, SinkStatus};
 use crate::error::{Error, Result};
 use crate::graph::Graph;
 use crate::ingest::{self, SourceStatus};
-use crate::relation::Relation;
-use crate::snapshot::SnapshotSet;
+use crate::memory;
+use crate::relation_set::RelationSet;
+use crate::snapshot::{Relations, SnapshotSet};
 use crate::system;
 use crate::tick::{Backlog, Core};
 use crate::transaction::{Request, Transaction};
+
+/// How a database is opened.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct OpenOptions {
+    /// Bytes of memory that rows, operators and queries may take together; by default three quarters of
+    /// what the machine or the control group has.
+    pub memory_limit: Option<usize>,
+}
 
 /// Requests that wait for the tick loop, at most; more wait where they come from.
 const QUEUE_MAX: usize = 1024;
@@ -40,6 +51,8 @@ pub(crate) struct Shared {
     pub(crate) blob: Arc<dyn Blob>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) state: SessionState,
+    /// What everything takes memory from.
+    pub(crate) memory: Arc<dyn MemoryPool>,
     pub(crate) system: SystemTables,
     pub(crate) started_at: i64,
     published: ArcSwap<SnapshotSet>,
@@ -68,10 +81,11 @@ impl Inner {
     ///
     /// # Errors
     /// Those of storage; what is saved but does not decode.
-    pub(crate) async fn open(url: &str) -> Result<Arc<Self>> {
+    pub(crate) async fn open(url: &str, options: OpenOptions) -> Result<Arc<Self>> {
         let blob = open_blob(url).await?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-        let shared = Arc::new(Shared::new(blob, clock));
+        let memory = memory::pool(options.memory_limit.unwrap_or_else(memory::default_limit));
+        let shared = Arc::new(Shared::new(blob, clock, memory)?);
         let (requests, queue) = mpsc::channel(QUEUE_MAX);
         let (ready, opened) = oneshot::channel();
         let runtime = Handle::current();
@@ -174,18 +188,22 @@ impl Drop for Inner {
 fn open_core(shared: Arc<Shared>, runtime: Handle) -> Result<Core> {
     let blob = Arc::clone(&shared.blob);
     let clock = Arc::clone(&shared.clock);
+    let memory = Arc::clone(&shared.memory);
     let (log, recovered) = runtime.block_on(EpochLog::open(blob, clock, shared.rng.clone()))?;
     let mut core = Core {
         shared,
         runtime,
         log,
         catalog: Arc::new(Catalog::new()),
-        relations: BTreeMap::new(),
-        graph: Graph::default(),
+        relations: RelationSet::new(Arc::clone(&memory)),
+        graph: Graph::new(memory),
         runs: BTreeMap::new(),
         epoch: Epoch(0),
+        loaded: Epoch(0),
         now_us: 0,
+        digest: 0,
         since_checkpoint: Backlog::default(),
+        followed: Default::default(),
         deferred: None,
     };
     core.recover(recovered.manifest, recovered.commits)?;
@@ -193,18 +211,24 @@ fn open_core(shared: Arc<Shared>, runtime: Handle) -> Result<Core> {
 }
 
 impl Shared {
-    fn new(blob: Arc<dyn Blob>, clock: Arc<dyn Clock>) -> Self {
+    fn new(
+        blob: Arc<dyn Blob>,
+        clock: Arc<dyn Clock>,
+        memory: Arc<dyn MemoryPool>,
+    ) -> Result<Self> {
+        let runtime = RuntimeEnvBuilder::new().with_memory_pool(Arc::clone(&memory)).build_arc()?;
         let empty = SnapshotSet {
             epoch: Epoch(0),
             catalog: Arc::new(Catalog::new()),
-            relations: BTreeMap::new(),
+            relations: Relations::default(),
             operators: Arc::default(),
         };
-        Self {
+        Ok(Self {
             started_at: clock.now_us(),
             blob,
             clock,
-            state: session_state(session_config()),
+            state: session_state(session_config(), runtime),
+            memory,
             system: system::tables(),
             published: ArcSwap::from_pointee(empty),
             epoch: watch::Sender::new(0),
@@ -216,7 +240,7 @@ impl Shared {
             pending: Mutex::default(),
             sources: Mutex::default(),
             sinks: Mutex::default(),
-        }
+        })
     }
 
     /// The newest published epoch.
@@ -234,17 +258,9 @@ impl Shared {
         self.stopped.subscribe()
     }
 
-    pub(crate) fn publish(
-        &self,
-        epoch: Epoch,
-        catalog: &Arc<Catalog>,
-        relations: &mut BTreeMap<u32, Relation>,
-        graph: &Graph,
-    ) {
-        let relations: BTreeMap<_, _> =
-            relations.iter_mut().map(|(id, r)| (*id, r.snapshot(epoch))).collect();
-        let operators = Arc::new(graph.operators());
-        let set = SnapshotSet { epoch, catalog: Arc::clone(catalog), relations, operators };
+    /// Shows a new epoch to readers.
+    pub(crate) fn publish(&self, set: SnapshotSet) {
+        let epoch = set.epoch;
         self.published.store(Arc::new(set));
         self.epoch.send_replace(epoch.0);
     }

@@ -35,7 +35,7 @@ impl Core {
         let mut fresh = self.create_objects(&transaction)?;
         let mut staged: Vec<(u32, DeltaBatch)> = Vec::new();
         for (id, delta) in transaction.deltas {
-            let relation = self.relations.get_mut(&id);
+            let relation = self.relations.get_mut(id);
             let relation =
                 relation.ok_or_else(|| Error::statement("42P01", "relation was dropped"));
             if let Err(error) = relation.and_then(|r| r.stage(std::slice::from_ref(&delta))) {
@@ -92,7 +92,7 @@ impl Core {
             if let Change::Create(object) = change {
                 let name = catalog.qualified_name(object);
                 if let Some(relation) = relation_of(object, &name, plans.get(&object.id).copied()) {
-                    self.relations.insert(object.id, relation);
+                    self.relations.insert(relation);
                 }
             }
         }
@@ -122,7 +122,7 @@ impl Core {
         }
         for change in changes {
             if let Change::Create(object) = change {
-                self.relations.remove(&object.id);
+                self.relations.remove(object.id);
             }
         }
     }
@@ -132,7 +132,7 @@ impl Core {
         for change in changes {
             if let Change::Drop(id) = change {
                 self.graph.remove(*id);
-                self.relations.remove(id);
+                self.relations.remove(*id);
                 self.shared.offsets().retain(|(source, _), _| source != id);
             }
         }
@@ -145,7 +145,7 @@ impl Core {
         deltas: BTreeMap<u32, Delta>,
         fresh: &BTreeSet<NodeKey>,
     ) {
-        self.epoch = epoch;
+        self.begin_tick(epoch);
         let existing: BTreeSet<NodeKey> =
             self.graph.keys().filter(|k| !fresh.contains(k)).collect();
         let tick = Tick { epoch, now_us: self.now_us };
@@ -224,7 +224,7 @@ impl Core {
     }
 
     fn fill_from(&mut self, tick: &Tick, id: u32, fresh: &BTreeSet<NodeKey>) -> Result<()> {
-        let Some(relation) = self.relations.get_mut(&id) else { return Ok(()) };
+        let Some(relation) = self.relations.get_mut(id) else { return Ok(()) };
         let errors = relation.errors().iter().map(|(row, weight)| (row.clone(), *weight)).collect();
         let snapshot: Arc<RelationSnapshot> = relation.snapshot(self.epoch);
         let runtime = self.runtime.clone();

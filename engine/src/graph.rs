@@ -8,12 +8,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
+use datafusion::execution::memory_pool::MemoryPool;
 use levada_planner::delta_plan::{DeltaPlan, Fingerprint, Op, Recompute};
 use levada_storage::delta::{Delta, DeltaBatch};
 
 use crate::arrangement::Arrangement;
 use crate::error::Result;
 use crate::lower::lower;
+use crate::memory::Meter;
 use crate::operator::{Operator, OperatorMetrics};
 
 /// Number of a node.
@@ -62,6 +64,8 @@ pub(crate) struct GraphNode {
     pub(crate) users: BTreeSet<NodeKey>,
     /// Views that it or its users belong to.
     pub(crate) views: BTreeSet<u32>,
+    /// What it holds and has done.
+    pub(crate) meter: Arc<Meter>,
 }
 
 /// A running operator, as `sys.operators` shows it.
@@ -76,12 +80,14 @@ pub(crate) struct OperatorInfo {
     /// How the work of a tick grows.
     pub cost: String,
     /// What it holds and has done.
-    pub metrics: OperatorMetrics,
+    pub meter: Arc<Meter>,
 }
 
 /// All running nodes.
-#[derive(Default)]
 pub(crate) struct Graph {
+    memory: Arc<dyn MemoryPool>,
+    /// What `sys.operators` shows, until nodes come or go.
+    operators: Option<Arc<Vec<OperatorInfo>>>,
     nodes: BTreeMap<NodeKey, GraphNode>,
     next: NodeKey,
     /// Leaves by the relation they read.
@@ -91,6 +97,18 @@ pub(crate) struct Graph {
 }
 
 impl Graph {
+    /// An empty graph whose operators take from `memory`.
+    pub(crate) fn new(memory: Arc<dyn MemoryPool>) -> Self {
+        Self {
+            memory,
+            operators: None,
+            nodes: BTreeMap::new(),
+            next: 0,
+            readers: BTreeMap::new(),
+            roots: BTreeMap::new(),
+        }
+    }
+
     /// Adds the nodes of `plan` for `view`; those of `shared` with equal fingerprints are used again.
     ///
     /// # Errors
@@ -101,6 +119,7 @@ impl Graph {
         plan: &DeltaPlan,
         shared: &mut BTreeMap<Fingerprint, NodeKey>,
     ) -> Result<Vec<NodeKey>> {
+        self.operators = None;
         let mut keys = Vec::with_capacity(plan.nodes.len());
         let mut fresh = Vec::new();
         for (i, node) in plan.nodes.iter().enumerate() {
@@ -133,7 +152,8 @@ impl Graph {
             let cost = node.op.cost().to_string();
             let fingerprint = node.fingerprint;
             let (users, views) = (BTreeSet::new(), BTreeSet::new());
-            let made = GraphNode { fingerprint, label, cost, work, inputs, users, views };
+            let meter = Arc::new(Meter::new(label.clone(), &self.memory));
+            let made = GraphNode { fingerprint, label, cost, work, inputs, users, views, meter };
             self.nodes.insert(key, made);
             shared.insert(node.fingerprint, key);
             keys.push(key);
@@ -148,6 +168,7 @@ impl Graph {
 
     /// Removes what only `view` needs.
     pub(crate) fn remove(&mut self, view: u32) {
+        self.operators = None;
         for views in self.roots.values_mut() {
             views.remove(&view);
         }
@@ -205,19 +226,29 @@ impl Graph {
     }
 
     /// What `sys.operators` shows.
-    pub(crate) fn operators(&self) -> Vec<OperatorInfo> {
+    pub(crate) fn operators(&mut self) -> Arc<Vec<OperatorInfo>> {
+        if let Some(operators) = &self.operators {
+            return Arc::clone(operators);
+        }
         let info = |(key, node): (&NodeKey, &GraphNode)| OperatorInfo {
             node: *key as u64,
             views: node.views.iter().copied().collect(),
             label: node.label.clone(),
             cost: node.cost.clone(),
-            metrics: node.metrics(),
+            meter: Arc::clone(&node.meter),
         };
-        self.nodes.iter().map(info).collect()
+        let operators = Arc::new(self.nodes.iter().map(info).collect());
+        self.operators = Some(Arc::clone(&operators));
+        operators
     }
 }
 
 impl GraphNode {
+    /// Notes what it holds and has done, after a step or a load.
+    pub(crate) fn measure(&self) {
+        self.meter.set(self.metrics());
+    }
+
     fn metrics(&self) -> OperatorMetrics {
         match &self.work {
             Work::Relation { .. } => OperatorMetrics::default(),

@@ -7,9 +7,10 @@
 //! reading goes on exactly behind the last epoch. The next chunk is read while the last one is ticked, no
 //! more: a slow tick loop slows the source down.
 
+mod status;
+
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::array::{
@@ -17,17 +18,21 @@ use arrow::array::{
 };
 use levada_catalog::{Detail, Object};
 use levada_connectors::registry::{self, SourceRequest};
-use levada_connectors::source::{Budget, Offset, Problem, Reject, Source, Split};
+use levada_connectors::source::{Budget, Chunk, Offset, Problem, Reject, Source, Split};
+use levada_connectors::supervise::rate::RateLimit;
 use levada_storage::epoch::Epoch;
 use levada_storage::log::record::SplitOffset;
 use levada_storage::table::file::{Profile, write_parquet};
-use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 
 use crate::checkpoint::folder_of;
-use crate::database::{Shared, lock};
+use crate::database::Shared;
 use crate::error::{Error, Result};
+use crate::memory;
 use crate::system;
 use crate::transaction::{Ingest, Request};
+
+pub(crate) use self::status::SourceStatus;
 
 /// Rows of one chunk, about.
 const CHUNK_ROWS: usize = 128 << 10;
@@ -37,76 +42,12 @@ const CHUNK_BYTES: usize = 64 << 20;
 const FILE_ROWS: usize = 16 << 10;
 /// How often a source looks for new input.
 const POLL: Duration = Duration::from_millis(250);
-/// How long a source waits after a failure, at most.
+/// How long a source, or a split of it, waits after its first failure; twice as long after each more.
+const BACKOFF_FIRST: Duration = Duration::from_millis(500);
+/// How long it waits at most.
 const BACKOFF_MAX: Duration = Duration::from_secs(10);
-
-/// How a source is doing, for `sys.sources` and `WAIT FOR`.
-pub(crate) struct SourceStatus {
-    state: Mutex<State>,
-    rejected: AtomicU64,
-    requested: AtomicU64,
-    completed: watch::Sender<u64>,
-    wake: Notify,
-}
-
-#[derive(Default)]
-struct State {
-    word: &'static str,
-    problems: BTreeMap<String, String>,
-    error: Option<String>,
-}
-
-impl SourceStatus {
-    pub(crate) fn new() -> Self {
-        Self {
-            state: Mutex::new(State { word: "starting", ..State::default() }),
-            rejected: AtomicU64::new(0),
-            requested: AtomicU64::new(0),
-            completed: watch::Sender::new(0),
-            wake: Notify::new(),
-        }
-    }
-
-    /// One word: starting, running, failing.
-    pub(crate) fn state(&self) -> &'static str {
-        lock(&self.state).word
-    }
-
-    /// What is wrong, if anything.
-    pub(crate) fn problem(&self) -> Option<String> {
-        let state = lock(&self.state);
-        let problems = state.problems.values().cloned();
-        let all: Vec<String> = state.error.iter().cloned().chain(problems).collect();
-        (!all.is_empty()).then(|| all.join("; "))
-    }
-
-    /// Bad records since the database was opened.
-    pub(crate) fn rejected(&self) -> u64 {
-        self.rejected.load(Ordering::Relaxed)
-    }
-
-    /// Waits until everything that was there when this was called is committed.
-    pub(crate) async fn wait_until_drained(&self) {
-        let mut completed = self.completed.subscribe();
-        let wanted = self.requested.fetch_add(1, Ordering::AcqRel) + 1;
-        self.wake.notify_one();
-        // The sender lives as long as this status.
-        let _closed = completed.wait_for(|done| *done >= wanted).await;
-    }
-
-    fn set_problems(&self, problems: Vec<Problem>) {
-        let mut state = lock(&self.state);
-        state.problems = problems.into_iter().map(|p| (p.split, p.message)).collect();
-        state.error = None;
-        state.word = if state.problems.is_empty() { "running" } else { "problem" };
-    }
-
-    fn set_error(&self, error: &Error) {
-        let mut state = lock(&self.state);
-        state.error = Some(error.to_string());
-        state.word = "failing";
-    }
-}
+/// How long a source that is held back waits before it looks again.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// Reads a source until the database lets go of it.
 pub(crate) async fn run(
@@ -122,27 +63,27 @@ pub(crate) async fn run(
             return;
         }
     };
-    let mut backoff = POLL;
+    let mut failed = 0;
     loop {
-        let wanted = status.requested.load(Ordering::Acquire);
+        let wanted = status.requested();
         let wait = match worker.pass().await {
             Ok(true) => continue,
             Ok(false) => {
-                status.completed.send_replace(wanted);
-                backoff = POLL;
+                status.drained(wanted);
+                failed = 0;
                 POLL
             }
             Err(Error::Closed) => return,
             Err(error) => {
                 status.set_error(&error);
-                backoff = (backoff * 2).min(BACKOFF_MAX);
+                failed += 1;
                 worker.known = worker.recover_known();
-                backoff
+                backoff(failed)
             }
         };
         tokio::select! {
             () = worker.shared.clock.sleep(wait) => {}
-            () = status.wake.notified() => {}
+            () = status.woken() => {}
         }
     }
 }
@@ -155,8 +96,18 @@ struct Worker {
     requests: mpsc::Sender<Request>,
     source: Arc<dyn Source>,
     known: BTreeMap<String, SplitOffset>,
+    /// Splits that could not be read.
+    failing: BTreeMap<String, Failing>,
+    rate: Option<RateLimit>,
     /// The chunk that is being ticked.
     pending: Option<oneshot::Receiver<Result<Epoch>>>,
+}
+
+/// A split that could not be read, and when to try again.
+struct Failing {
+    message: String,
+    times: u32,
+    again_us: i64,
 }
 
 /// Rows and positions gathered for one epoch.
@@ -178,6 +129,8 @@ impl Worker {
     ) -> Result<Self> {
         let source = open_source(&object)?;
         let name = shared.snapshot().catalog.qualified_name(&object);
+        let now = since_1970(shared.clock.now_us());
+        let rate = source.rate().map(|per_second| RateLimit::new(per_second, now));
         let mut worker = Self {
             shared,
             object,
@@ -186,6 +139,8 @@ impl Worker {
             requests,
             source,
             known: BTreeMap::new(),
+            failing: BTreeMap::new(),
+            rate,
             pending: None,
         };
         worker.known = worker.recover_known();
@@ -203,55 +158,125 @@ impl Worker {
     async fn pass(&mut self) -> Result<bool> {
         let known: Vec<(String, Offset)> =
             self.known.iter().map(|(s, o)| (s.clone(), Offset(o.offset.clone()))).collect();
-        let listing = self.source.splits(&known, self.shared.clock.now_us()).await?;
-        self.status.set_problems(listing.problems);
+        let now = self.shared.clock.now_us();
+        let listing = self.source.splits(&known, now).await?;
+        let listed = |split: &str| listing.ready.iter().any(|s| s.name == split);
+        self.failing.retain(|split, _| listed(split));
+        self.tell(&listing.problems);
         let mut gathered = Gathered::default();
         let mut moved = false;
         for split in &listing.ready {
+            if self.failing.get(&split.name).is_some_and(|f| f.again_us > now) {
+                continue;
+            }
             moved |= self.read(split, &mut gathered).await?;
         }
         moved |= self.flush(&mut gathered).await?;
         self.settle().await?;
+        self.tell(&listing.problems);
         Ok(moved)
     }
 
+    /// Shows what keeps splits from being read.
+    fn tell(&self, listed: &[Problem]) {
+        let listed = listed.iter().map(|p| (p.split.clone(), p.message.clone()));
+        let failing = self.failing.iter().map(|(s, f)| (s.clone(), f.message.clone()));
+        self.status.set_problems(listed.chain(failing));
+    }
+
+    /// Reads a split to its end; whether it held anything. A split that cannot be read is left for later,
+    /// with what was read of it before standing.
     async fn read(&mut self, split: &Split, gathered: &mut Gathered) -> Result<bool> {
         let at = self.known.get(&split.name).map(|o| Offset(o.offset.clone()));
-        let mut reader = self.source.open(split, at.clone()).await?;
         let mut moved = false;
+        let mut reader = match self.source.open(split, at).await {
+            Ok(reader) => reader,
+            Err(error) => {
+                self.fail(split, &error);
+                return Ok(moved);
+            }
+        };
         loop {
             let budget = Budget {
-                rows: CHUNK_ROWS.saturating_sub(gathered.count).max(1),
+                rows: CHUNK_ROWS.saturating_sub(gathered.count).min(self.allowed(gathered).await?),
                 bytes: CHUNK_BYTES.saturating_sub(gathered.bytes).max(1),
             };
-            let chunk = reader.next(budget).await?;
-            let rows = chunk.rows.as_ref().map_or(0, RecordBatch::num_rows);
-            let before = self.known.get(&split.name);
-            let changed = before.is_none_or(|b| b.offset != chunk.after.0);
-            moved |= changed;
-            if changed {
-                let offset = SplitOffset {
-                    source: self.object.id,
-                    split: split.name.clone(),
-                    offset: chunk.after.0,
-                    rows: before.map_or(0, |b| b.rows) + rows as u64,
-                };
-                self.known.insert(split.name.clone(), offset.clone());
-                gathered.offsets.insert(split.name.clone(), offset);
-            }
-            if let Some(batch) = chunk.rows.filter(|b| b.num_rows() > 0) {
-                gathered.count += batch.num_rows();
-                gathered.bytes += batch.get_array_memory_size();
-                gathered.rows.push(batch);
-            }
-            gathered.rejects.extend(chunk.rejects);
+            let chunk = match reader.next(budget).await {
+                Ok(chunk) => chunk,
+                Err(error) => {
+                    self.fail(split, &error);
+                    return Ok(moved);
+                }
+            };
+            self.failing.remove(&split.name);
+            let end = chunk.end;
+            moved |= self.gather(split, chunk, gathered);
             if gathered.count >= CHUNK_ROWS || gathered.bytes >= CHUNK_BYTES {
                 self.flush(gathered).await?;
             }
-            if chunk.end {
+            if end {
                 return Ok(moved);
             }
         }
+    }
+
+    /// Adds a chunk to what was gathered; whether the split's position moved.
+    fn gather(&mut self, split: &Split, chunk: Chunk, gathered: &mut Gathered) -> bool {
+        let rows = chunk.rows.as_ref().map_or(0, RecordBatch::num_rows);
+        if let Some(rate) = &mut self.rate {
+            rate.took(rows);
+        }
+        let before = self.known.get(&split.name);
+        let moved = before.is_none_or(|b| b.offset != chunk.after.0);
+        if moved {
+            let offset = SplitOffset {
+                source: self.object.id,
+                split: split.name.clone(),
+                offset: chunk.after.0,
+                rows: before.map_or(0, |b| b.rows) + rows as u64,
+            };
+            self.known.insert(split.name.clone(), offset.clone());
+            gathered.offsets.insert(split.name.clone(), offset);
+        }
+        if let Some(batch) = chunk.rows.filter(|b| b.num_rows() > 0) {
+            gathered.count += batch.num_rows();
+            gathered.bytes += batch.get_array_memory_size();
+            gathered.rows.push(batch);
+        }
+        gathered.rejects.extend(chunk.rejects);
+        moved
+    }
+
+    /// How many rows may come in now, at least one. Waits, with what was gathered handed on, while the
+    /// source's rate or the memory of the database allows none.
+    async fn allowed(&mut self, gathered: &mut Gathered) -> Result<usize> {
+        while memory::is_full(self.shared.memory.as_ref()) {
+            self.flush(gathered).await?;
+            self.settle().await?;
+            let full = "the memory limit is reached; the source waits until there is room";
+            self.status.set_error(&Error::statement("53200", full));
+            self.shared.clock.sleep(PAUSE).await;
+        }
+        let Some(rate) = &mut self.rate else { return Ok(CHUNK_ROWS) };
+        let mut rows = rate.available(since_1970(self.shared.clock.now_us()));
+        if rows == 0 {
+            self.flush(gathered).await?;
+        }
+        while rows == 0 {
+            let Some(rate) = &mut self.rate else { break };
+            self.shared.clock.sleep(rate.wait().max(PAUSE)).await;
+            rows = rate.available(since_1970(self.shared.clock.now_us()));
+        }
+        Ok(rows)
+    }
+
+    /// Notes that a split could not be read.
+    fn fail(&mut self, split: &Split, error: &levada_connectors::error::Error) {
+        let times = self.failing.get(&split.name).map_or(0, |f| f.times) + 1;
+        let wait = i64::try_from(backoff(times).as_micros()).unwrap_or(i64::MAX);
+        let again_us = self.shared.clock.now_us().saturating_add(wait);
+        let message = error.to_string();
+        self.failing.insert(split.name.clone(), Failing { message, times, again_us });
     }
 
     /// Hands what was gathered to the tick loop, after the chunk before it is done.
@@ -272,7 +297,7 @@ impl Worker {
             files.push(write_parquet(blob.as_ref(), &path, &schema, &rows, Profile::Ingest).await?);
             pending = Some(guard);
         }
-        self.status.rejected.fetch_add(gathered.rejects.len() as u64, Ordering::Relaxed);
+        self.status.reject(gathered.rejects.len());
         let rejects = self.quarantined(&gathered.rejects)?;
         self.settle().await?;
         let ingest = Ingest {
@@ -340,6 +365,17 @@ impl Worker {
             ],
         )?))
     }
+}
+
+/// How long to wait after the `failed`-th failure in a row.
+fn backoff(failed: u32) -> Duration {
+    let doublings = failed.saturating_sub(1).min(31);
+    BACKOFF_FIRST.saturating_mul(1 << doublings).min(BACKOFF_MAX)
+}
+
+/// A time of the clock as a duration.
+fn since_1970(now_us: i64) -> Duration {
+    Duration::from_micros(u64::try_from(now_us).unwrap_or(0))
 }
 
 /// The connector of a source object.

@@ -15,10 +15,11 @@ use crate::arrangement::equal::bits;
 use crate::arrangement::hash::HashWidth;
 use crate::arrangement::keyed::KeyedState;
 use crate::batch;
+use crate::digest;
 use crate::error::{Error, Result};
 use crate::graph::{NodeKey, RecomputeState, Work, pick};
 use crate::operator::Tick;
-use crate::snapshot::SnapshotSet;
+use crate::snapshot::{Relations, SnapshotSet};
 use crate::tick::Core;
 
 type Deltas = BTreeMap<u32, Arc<Delta>>;
@@ -44,6 +45,7 @@ impl Core {
             let output = catch_unwind(run)
                 .unwrap_or_else(|_panic| Err(Error::Internal("an operator panicked".to_owned())))
                 .unwrap_or_else(|e| broken(&e));
+            self.graph.node(key).measure();
             if output.is_empty() {
                 continue;
             }
@@ -86,7 +88,11 @@ impl Core {
     }
 
     fn apply_to_view(&mut self, view: u32, output: &Delta) {
-        let Some(relation) = self.relations.get_mut(&view) else { return };
+        let Some(relation) = self.relations.get_mut(view) else { return };
+        match digest::of_view(view, output) {
+            Ok(digest) => self.digest = self.digest.wrapping_add(digest),
+            Err(error) => tracing::error!(view, %error, "a view's delta has no digest"),
+        }
         if let Err(error) = relation.apply(output) {
             tracing::error!(view, %error, "a view's delta does not fit its contents");
             relation.apply(&broken(&error)).expect("error rows always apply");
@@ -100,9 +106,9 @@ impl Core {
         };
         let (query, ids) = (Arc::clone(&state.recompute.query), state.recompute.relations.clone());
         let epoch = self.epoch;
-        let mut relations = BTreeMap::new();
+        let mut relations = Relations::default();
         for id in ids {
-            if let Some(relation) = self.relations.get_mut(&id) {
+            if let Some(relation) = self.relations.get_mut(id) {
                 relations.insert(id, relation.snapshot(epoch));
             }
         }

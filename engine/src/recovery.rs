@@ -11,6 +11,8 @@ use arrow::array::RecordBatch;
 use levada_catalog::{Catalog, Change, ChangeSet, Detail, ObjectId, ObjectKind};
 use levada_planner::delta_plan::DeltaPlan;
 use levada_storage::delta::{Delta, DeltaBatch};
+use levada_storage::epoch::Epoch;
+use levada_storage::error::ErrorKind;
 use levada_storage::log::record::{Commit, InputData};
 use levada_storage::manifest::Manifest;
 use levada_storage::state::{RunRef, read_run};
@@ -45,12 +47,12 @@ impl Core {
             } else {
                 Relation::resident(id, name, schema, Vec::new())
             };
-            self.relations.insert(id, relation);
+            self.relations.insert(relation);
         }
         if let Some(manifest) = manifest {
             self.load(manifest)?;
         }
-        let backlog = Backlog { epochs: commits.len() as u64, bytes: 0 };
+        let backlog = Backlog { epochs: commits.len() as u64, ..Backlog::default() };
         for commit in commits {
             self.replay(commit)?;
         }
@@ -65,6 +67,7 @@ impl Core {
         catalog.reserve_ids_below(manifest.next_object_id);
         self.catalog = Arc::new(catalog);
         self.epoch = manifest.at;
+        self.loaded = manifest.at;
         self.shared.take_offsets(manifest.offsets);
         let extra: BTreeMap<String, Vec<u8>> = manifest.extra.into_iter().collect();
         if let Some(history) = extra.get(HISTORY) {
@@ -88,18 +91,20 @@ impl Core {
             let plan = self.plan_of(object.id)?;
             let name = self.catalog.qualified_name(object);
             let relation = relation_of(object, &name, plan.as_ref());
-            self.relations.insert(object.id, relation.ok_or_else(|| Error::unfit("relation"))?);
+            self.relations.insert(relation.ok_or_else(|| Error::unfit("relation"))?);
             let Some(plan) = plan else {
                 self.load_rows(object.id, files.get(&object.id))?;
                 continue;
             };
             let keys = self.graph.add(object.id, &plan, &mut BTreeMap::new())?;
-            let again = failed.contains_key(&object.id) || !self.load_operators(&keys)?;
-            if again || plan.reads().any(|id| unfilled.contains(&id)) {
+            let again = failed.contains_key(&object.id)
+                || plan.reads().any(|id| unfilled.contains(&id))
+                || !self.load_view(object.id, &name, &keys, files.get(&object.id))?;
+            if again {
                 unfilled.insert(object.id);
+                let empty = relation_of(object, &name, Some(&plan));
+                self.relations.insert(empty.ok_or_else(|| Error::unfit("relation"))?);
                 self.fill_again(object.id, &plan)?;
-            } else {
-                self.load_rows(object.id, files.get(&object.id))?;
             }
         }
         self.shared.set_files(files);
@@ -113,7 +118,7 @@ impl Core {
             return Ok(None);
         }
         let relations = &self.relations;
-        let insert_only = |id: u32| relations.get(&id).is_some_and(Relation::is_append);
+        let insert_only = |id: u32| relations.get(id).is_some_and(Relation::is_append);
         plan_stored_view(&self.shared, &self.catalog, object, &insert_only).map(Some)
     }
 
@@ -123,9 +128,9 @@ impl Core {
         files: Option<&Vec<levada_storage::table::DataFile>>,
     ) -> Result<()> {
         let Some(files) = files else { return Ok(()) };
-        let mut relation = self.relations.remove(&id).ok_or_else(|| Error::unfit("relation"))?;
+        let mut relation = self.relations.remove(id).ok_or_else(|| Error::unfit("relation"))?;
         let loaded = self.load_into(&mut relation, files);
-        self.relations.insert(id, relation);
+        self.relations.insert(relation);
         loaded
     }
 
@@ -136,7 +141,7 @@ impl Core {
     ) -> Result<()> {
         match &mut relation.store {
             Store::Append { files: held, young } => {
-                *held = files.to_vec();
+                *held = Arc::new(files.to_vec());
                 *young = ColumnLog::new(Arc::clone(&relation.schema));
             }
             Store::Resident { rows, image } => {
@@ -153,6 +158,28 @@ impl Core {
         }
         relation.restate();
         Ok(())
+    }
+
+    /// Loads a view's operators and rows; `false` when it must be made anew, because they were not saved or
+    /// what was saved is damaged.
+    fn load_view(
+        &mut self,
+        id: ObjectId,
+        name: &str,
+        keys: &[NodeKey],
+        files: Option<&Vec<levada_storage::table::DataFile>>,
+    ) -> Result<bool> {
+        let loaded = match self.load_operators(keys) {
+            Ok(true) => self.load_rows(id, files).map(|()| true),
+            other => other,
+        };
+        match loaded {
+            Err(Error::Storage(error)) if error.kind() == ErrorKind::Corrupt => {
+                tracing::warn!(view = name, %error, "a view's saved state is damaged; it is made anew");
+                Ok(false)
+            }
+            other => other,
+        }
     }
 
     /// Loads the state of new nodes; `false` when one of them was not saved.
@@ -175,6 +202,7 @@ impl Core {
                 Work::Operator(operator) => operator.restore(&runs)?,
                 Work::Recompute(state) => state.last.restore(&runs)?,
             }
+            self.graph.node(key).measure();
         }
         Ok(true)
     }
@@ -201,6 +229,7 @@ impl Core {
 
     fn replay(&mut self, commit: Commit) -> Result<()> {
         let body = commit.body;
+        self.compare_digest(body.digest)?;
         self.now_us = body.now_us;
         let set = if body.catalog.is_empty() {
             ChangeSet::default()
@@ -227,6 +256,21 @@ impl Core {
         Ok(())
     }
 
+    /// Reports a tick that was replayed and came out differently; where this program is tested, it is the
+    /// end.
+    fn compare_digest(&self, logged: Option<(Epoch, u64)>) -> Result<()> {
+        let Some((epoch, digest)) = logged else { return Ok(()) };
+        if epoch != self.epoch || epoch == self.loaded || digest == self.digest {
+            return Ok(());
+        }
+        let text = format!("replay of epoch {} changed the views differently than before", epoch.0);
+        if cfg!(debug_assertions) {
+            return Err(Error::Internal(text));
+        }
+        tracing::error!("{text}; CHECK INCREMENTAL tells which view is wrong");
+        Ok(())
+    }
+
     fn replay_catalog(&mut self, set: &ChangeSet, next: u32) -> Result<BTreeSet<NodeKey>> {
         if set.is_empty() {
             return Ok(BTreeSet::new());
@@ -246,7 +290,7 @@ impl Core {
                 let relations = &self.relations;
                 let insert_only = |id: u32| match append.get(&id) {
                     Some(append) => *append,
-                    None => relations.get(&id).is_some_and(Relation::is_append),
+                    None => relations.get(id).is_some_and(Relation::is_append),
                 };
                 plan_stored_view(&self.shared, &catalog, object, &insert_only)?
             };
@@ -273,7 +317,7 @@ impl Core {
             }
         };
         // A table of the log that a later epoch of it dropped.
-        let Some(relation) = self.relations.get_mut(&id) else { return Ok(Delta::default()) };
+        let Some(relation) = self.relations.get_mut(id) else { return Ok(Delta::default()) };
         match data {
             InputData::Files(files) if relation.young_rows() == 0 => relation.add_files(&files)?,
             InputData::Files(_) | InputData::Inline(_) => relation.apply(&delta)?,
@@ -283,7 +327,7 @@ impl Core {
 
     /// The rows with the relation's own schema: files do not keep whether a column is nullable.
     fn fit(&self, id: u32, batches: &[DeltaBatch]) -> Result<Delta> {
-        let Some(relation) = self.relations.get(&id) else { return Ok(Delta::default()) };
+        let Some(relation) = self.relations.get(id) else { return Ok(Delta::default()) };
         let mut delta = Delta::default();
         for batch in batches {
             let columns = batch.columns.columns().to_vec();

@@ -34,7 +34,7 @@ pub(crate) enum Store {
     /// Insert-only.
     Append {
         /// Durable rows.
-        files: Vec<DataFile>,
+        files: Arc<Vec<DataFile>>,
         /// Rows since the last checkpoint.
         young: ColumnLog,
     },
@@ -68,7 +68,7 @@ impl Relation {
     /// An empty insert-only relation.
     pub(crate) fn append(id: u32, name: String, schema: SchemaRef) -> Self {
         let young = ColumnLog::new(Arc::clone(&schema));
-        Self::new(id, name, schema, Vec::new(), Store::Append { files: Vec::new(), young })
+        Self::new(id, name, schema, Vec::new(), Store::Append { files: Arc::default(), young })
     }
 
     /// An empty relation with retractions; `key` is enforced.
@@ -168,7 +168,7 @@ impl Relation {
         if young.rows() > 0 {
             return Err(Error::Internal("files were added behind young rows".to_owned()));
         }
-        files.extend_from_slice(added);
+        Arc::make_mut(files).extend_from_slice(added);
         self.snapshot = None;
         Ok(())
     }
@@ -178,6 +178,14 @@ impl Relation {
         match &self.store {
             Store::Append { young, .. } => young.rows(),
             Store::Resident { .. } => 0,
+        }
+    }
+
+    /// Bytes that its rows take in memory.
+    pub(crate) fn bytes(&self) -> usize {
+        match &self.store {
+            Store::Append { young, .. } => young.bytes(),
+            Store::Resident { rows, .. } => usize::try_from(rows.bytes()).unwrap_or(usize::MAX),
         }
     }
 
@@ -201,16 +209,16 @@ impl Relation {
             return Arc::clone(snapshot);
         }
         self.changed_at = epoch;
-        let (files, rows): (Vec<DataFile>, LogView) = match &self.store {
-            Store::Append { files, young } => (files.clone(), young.view()),
-            Store::Resident { rows, .. } => (Vec::new(), rows.view()),
+        let (files, rows): (Arc<Vec<DataFile>>, LogView) = match &self.store {
+            Store::Append { files, young } => (Arc::clone(files), young.view()),
+            Store::Resident { rows, .. } => (Arc::default(), rows.view()),
         };
         let total: i64 = self.errors.values().sum();
         let error = self.errors.keys().next().map(|row| (row.clone(), total));
         let snapshot = Arc::new(RelationSnapshot {
             schema: Arc::clone(&self.schema),
             changed_at: self.changed_at,
-            files: Arc::new(files),
+            files,
             rows,
             append: self.is_append(),
             error,

@@ -23,10 +23,40 @@ pub(crate) struct SnapshotSet {
     pub(crate) epoch: Epoch,
     /// What exists.
     pub(crate) catalog: Arc<Catalog>,
-    /// The stored relations by identifier.
-    pub(crate) relations: BTreeMap<u32, Arc<RelationSnapshot>>,
-    /// The running operators, as of the last change of the graph or checkpoint.
+    /// The stored relations.
+    pub(crate) relations: Relations,
+    /// The running operators; what they have done is counted on while the set is read.
     pub(crate) operators: Arc<Vec<OperatorInfo>>,
+}
+
+/// Relations by identifier: a map whose copies share pages, so that one epoch's differs from the last one's
+/// in the pages of what changed.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Relations {
+    pages: BTreeMap<u32, Arc<BTreeMap<u32, Arc<RelationSnapshot>>>>,
+}
+
+/// Low bits of an identifier within a page.
+const PAGE_BITS: u32 = 6;
+
+impl Relations {
+    /// The relation `id`.
+    pub(crate) fn get(&self, id: u32) -> Option<&Arc<RelationSnapshot>> {
+        self.pages.get(&(id >> PAGE_BITS))?.get(&id)
+    }
+
+    /// Sets the relation `id`.
+    pub(crate) fn insert(&mut self, id: u32, relation: Arc<RelationSnapshot>) {
+        let page = self.pages.entry(id >> PAGE_BITS).or_default();
+        Arc::make_mut(page).insert(id, relation);
+    }
+
+    /// Removes the relation `id`, if it is there.
+    pub(crate) fn remove(&mut self, id: u32) {
+        if let Some(page) = self.pages.get_mut(&(id >> PAGE_BITS)) {
+            Arc::make_mut(page).remove(&id);
+        }
+    }
 }
 
 /// The contents of one stored relation.
@@ -50,7 +80,7 @@ impl SnapshotSet {
     /// The relation `id`, if it is stored.
     #[must_use]
     pub(crate) fn relation(&self, id: u32) -> Option<&Arc<RelationSnapshot>> {
-        self.relations.get(&id)
+        self.relations.get(id)
     }
 }
 

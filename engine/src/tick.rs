@@ -24,12 +24,21 @@ use crate::database::Shared;
 use crate::error::{Error, Result};
 use crate::graph::Graph;
 use crate::operator::Tick;
-use crate::relation::Relation;
+use crate::relation_set::RelationSet;
+use crate::snapshot::SnapshotSet;
 use crate::system::QUARANTINE_ID;
 use crate::transaction::{Ingest, Request, Transaction};
 
 /// Requests of one epoch, at most.
 const GROUP_MAX: usize = 512;
+/// How long a restart may have to replay.
+const CHECKPOINT_EVERY: Duration = Duration::from_secs(10);
+/// How many bytes of rows it may have to replay.
+const REPLAY_BYTES: usize = 64 << 20;
+/// How many epochs it may have to replay.
+const REPLAY_EPOCHS: u64 = 20_000;
+/// How long nothing happens while there is nothing to do.
+const IDLE: Duration = Duration::from_secs(3600);
 /// Rows in memory of one epoch, about, before the next one begins.
 const GROUP_ROWS_MAX: usize = 1 << 18;
 
@@ -39,15 +48,21 @@ pub(crate) struct Core {
     pub(crate) runtime: Handle,
     pub(crate) log: EpochLog,
     pub(crate) catalog: Arc<Catalog>,
-    pub(crate) relations: BTreeMap<u32, Relation>,
+    pub(crate) relations: RelationSet,
     pub(crate) graph: Graph,
     /// Saved state by fingerprint, as of the last checkpoint.
     pub(crate) runs: BTreeMap<String, Vec<RunRef>>,
     /// The last epoch that was ticked.
     pub(crate) epoch: Epoch,
+    /// The epoch of the checkpoint that was loaded.
+    pub(crate) loaded: Epoch,
     pub(crate) now_us: i64,
+    /// Sum over what the running tick changed; of the last one between ticks.
+    pub(crate) digest: u64,
     /// What happened since the last checkpoint.
     pub(crate) since_checkpoint: Backlog,
+    /// The relations that sinks follow, as of a version of the catalog.
+    pub(crate) followed: (Option<u64>, BTreeSet<u32>),
     /// Recomputed nodes that wait for the end of a backfill.
     pub(crate) deferred: Option<BTreeSet<usize>>,
 }
@@ -57,6 +72,10 @@ pub(crate) struct Core {
 pub(crate) struct Backlog {
     pub(crate) epochs: u64,
     pub(crate) bytes: usize,
+    /// When the first of these epochs was logged, in the clock's monotonic time.
+    pub(crate) began: Option<Duration>,
+    /// After a checkpoint that failed, when to try again.
+    pub(crate) not_before: Duration,
 }
 
 /// A request of a group, accepted so far.
@@ -105,11 +124,7 @@ impl Core {
 
     /// The next request; writes a checkpoint when there is none for a while.
     async fn next(&mut self, requests: &mut mpsc::Receiver<Request>) -> Option<Request> {
-        let idle = if self.since_checkpoint.epochs == 0 {
-            Duration::from_secs(3600)
-        } else {
-            Duration::from_secs(10)
-        };
+        let idle = if self.since_checkpoint.epochs == 0 { IDLE } else { CHECKPOINT_EVERY };
         let mut stopped = self.shared.stopped();
         tokio::select! {
             biased;
@@ -144,19 +159,30 @@ impl Core {
             next = requests.try_recv().ok();
         };
         self.commit(group);
-        if self.since_checkpoint.bytes > 64 << 20 || self.since_checkpoint.epochs > 20_000 {
+        if self.is_checkpoint_due() {
             // A checkpoint that fails is tried again later; nothing is lost without it.
             if let Err(error) = self.checkpoint(false) {
                 tracing::warn!(%error, "could not write a checkpoint");
+                let again = self.shared.clock.monotonic() + CHECKPOINT_EVERY;
+                self.since_checkpoint.not_before = again;
             }
         }
         left
     }
 
+    /// Whether a restart would have too much to replay.
+    fn is_checkpoint_due(&self) -> bool {
+        let Backlog { epochs, bytes, began, not_before } = self.since_checkpoint;
+        let now = self.shared.clock.monotonic();
+        let age = began.map_or(Duration::ZERO, |began| now.saturating_sub(began));
+        let long = epochs > REPLAY_EPOCHS || bytes > REPLAY_BYTES || age > CHECKPOINT_EVERY;
+        long && now >= not_before
+    }
+
     fn take_transaction(&mut self, group: &mut Group, transaction: Transaction, answer: Answer) {
         let mut staged: Vec<(u32, DeltaBatch)> = Vec::new();
         for (id, delta) in transaction.deltas {
-            let result = match self.relations.get_mut(&id) {
+            let result = match self.relations.get_mut(id) {
                 Some(relation) => relation.stage(std::slice::from_ref(&delta)),
                 None => Err(Error::statement("42P01", "relation was dropped by another session")),
             };
@@ -177,7 +203,7 @@ impl Core {
     }
 
     fn take_ingest(&mut self, group: &mut Group, ingest: Ingest, answer: Answer) {
-        let Some(relation) = self.relations.get_mut(&ingest.source) else {
+        let Some(relation) = self.relations.get_mut(ingest.source) else {
             let _gone = answer.send(Err(Error::Closed));
             return;
         };
@@ -204,7 +230,7 @@ impl Core {
         group.deltas.entry(ingest.source).or_default().extend(&delta);
         if let Some(rejects) = ingest.rejects {
             let batch = DeltaBatch::inserts(rejects);
-            if let Some(quarantine) = self.relations.get_mut(&QUARANTINE_ID)
+            if let Some(quarantine) = self.relations.get_mut(QUARANTINE_ID)
                 && let Err(error) = quarantine.apply(&Delta::of([batch.clone()]))
             {
                 tracing::error!(%error, "could not keep bad records");
@@ -218,7 +244,7 @@ impl Core {
 
     pub(crate) fn undo(&mut self, staged: &[(u32, DeltaBatch)]) {
         for (id, delta) in staged.iter().rev() {
-            if let Some(relation) = self.relations.get_mut(id) {
+            if let Some(relation) = self.relations.get_mut(*id) {
                 relation
                     .apply(&Delta::of([delta.negated()]))
                     .expect("what was just applied can be taken back");
@@ -258,7 +284,10 @@ impl Core {
 
     /// Makes `body` durable as the next epoch.
     pub(crate) fn append(&mut self, body: Body) -> Result<Epoch> {
+        let body = Body { digest: Some((self.epoch, self.digest)), ..body };
         self.since_checkpoint.epochs += 1;
+        let now = self.shared.clock.monotonic();
+        self.since_checkpoint.began.get_or_insert(now);
         self.since_checkpoint.bytes += body_bytes(&body);
         let runtime = self.runtime.clone();
         Ok(runtime.block_on(self.log.commit(body))?)
@@ -270,9 +299,15 @@ impl Core {
         self.now_us
     }
 
+    /// What follows is part of `epoch`.
+    pub(crate) fn begin_tick(&mut self, epoch: Epoch) {
+        self.epoch = epoch;
+        self.digest = 0;
+    }
+
     /// Runs the graph over the deltas of base relations, which were applied already.
     pub(crate) fn step(&mut self, epoch: Epoch, deltas: BTreeMap<u32, Delta>) {
-        self.epoch = epoch;
+        self.begin_tick(epoch);
         let tick = Tick { epoch, now_us: self.now_us };
         let deltas = deltas.into_iter().map(|(id, delta)| (id, Arc::new(delta))).collect();
         self.pass(&tick, deltas, BTreeSet::new(), None);
@@ -281,23 +316,19 @@ impl Core {
 
     /// Settles what changed: the next tick starts from here.
     pub(crate) fn end_tick(&mut self) {
-        for relation in self.relations.values_mut().filter(|r| r.is_changed()) {
-            relation.begin_tick().expect("dead rows can be dropped");
-        }
+        self.relations.end_tick().expect("dead rows can be dropped");
     }
 
     /// Notes the row counts that sinks resume from.
     pub(crate) fn note_rows(&mut self) {
-        let followed: BTreeSet<u32> = self
-            .catalog
-            .objects_of(ObjectKind::Sink)
-            .filter_map(|sink| match &sink.detail {
-                Detail::Sink { from, .. } => Some(*from),
-                _ => None,
-            })
-            .collect();
-        for id in followed {
-            if let Some(relation) = self.relations.get_mut(&id)
+        let version = self.catalog.version();
+        if self.followed.0 != Some(version) {
+            self.followed = (Some(version), followed(&self.catalog));
+        }
+        let touched = self.relations.touched();
+        let changed: Vec<u32> = touched.intersection(&self.followed.1).copied().collect();
+        for id in changed {
+            if let Some(relation) = self.relations.get_mut(id)
                 && relation.is_append()
             {
                 let rows = relation.snapshot(self.epoch).row_count();
@@ -309,8 +340,22 @@ impl Core {
     /// Shows the current state to readers.
     pub(crate) fn publish(&mut self) {
         self.note_rows();
-        self.shared.publish(self.epoch, &self.catalog, &mut self.relations, &self.graph);
+        let relations = self.relations.publish(self.epoch);
+        let operators = self.graph.operators();
+        let catalog = Arc::clone(&self.catalog);
+        let set = SnapshotSet { epoch: self.epoch, catalog, relations, operators };
+        self.shared.publish(set);
     }
+}
+
+/// The relations that sinks follow.
+fn followed(catalog: &Catalog) -> BTreeSet<u32> {
+    let sinks = catalog.objects_of(ObjectKind::Sink);
+    let from = sinks.filter_map(|sink| match &sink.detail {
+        Detail::Sink { from, .. } => Some(*from),
+        _ => None,
+    });
+    from.collect()
 }
 
 /// Adds rows to the inline input of a relation.

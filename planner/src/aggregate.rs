@@ -20,6 +20,7 @@ pub mod extreme;
 pub mod float;
 pub mod integer;
 pub mod sum;
+pub(crate) mod zero;
 
 use std::sync::Arc;
 

@@ -8,13 +8,16 @@ use std::sync::Arc;
 
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::context::{SessionConfig, SessionState};
+use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::optimizer::optimizer::Optimizer;
 use datafusion::optimizer::{OptimizerContext, OptimizerRule};
 
 use crate::aggregate::aggregate_functions;
+use crate::aggregate::zero::OneZero;
 use crate::arithmetic::CheckIntegers;
 use crate::bytea::Bytea;
 use crate::error::Result;
+use crate::fallible::PushDownFilter;
 use crate::window::window_functions;
 
 /// Rules of the delta optimizer, by DataFusion's names, in DataFusion's order.
@@ -35,13 +38,33 @@ const DELTA_RULES: [&str; 14] = [
     "optimize_projections",
 ];
 
-/// The state that plans are made in; cheap enough to clone once per session.
+/// The state that plans are made in, with the memory and disk of `runtime`; cheap enough to clone once per
+/// session.
 #[must_use]
-pub fn session_state(config: SessionConfig) -> SessionState {
-    let mut builder = SessionStateBuilder::new().with_config(config).with_default_features();
+pub fn session_state(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> SessionState {
+    let mut builder = SessionStateBuilder::new()
+        .with_config(config)
+        .with_runtime_env(runtime)
+        .with_default_features();
     builder.aggregate_functions().get_or_insert_default().extend(aggregate_functions());
     builder.window_functions().get_or_insert_default().extend(window_functions());
-    builder.with_analyzer_rule(Arc::new(CheckIntegers)).with_analyzer_rule(Arc::new(Bytea)).build()
+    builder
+        .with_analyzer_rule(Arc::new(OneZero))
+        .with_analyzer_rule(Arc::new(CheckIntegers))
+        .with_analyzer_rule(Arc::new(Bytea))
+        .with_optimizer_rules(rules())
+        .build()
+}
+
+/// DataFusion's rules, with conditions that may fail kept in place, and without the one that splits an
+/// aggregation in two where an argument is distinct: sums would be summed again, in a wider type.
+fn rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
+    let own = |rule: Arc<dyn OptimizerRule + Send + Sync>| match rule.name() {
+        "push_down_filter" => Arc::new(PushDownFilter::default()) as _,
+        _ => rule,
+    };
+    let all = Optimizer::new().rules.into_iter();
+    all.filter(|rule| rule.name() != "single_distinct_aggregation_to_group_by").map(own).collect()
 }
 
 /// The settings of a session's plans.
@@ -68,14 +91,10 @@ pub fn optimize_for_delta(
 ) -> Result<datafusion::logical_expr::LogicalPlan> {
     let options = state.config_options();
     let analyzed = state.analyzer().execute_and_check(plan, options, |_, _| {})?;
-    let rules: Vec<Arc<dyn OptimizerRule + Send + Sync>> = Optimizer::new()
-        .rules
-        .into_iter()
-        .filter(|rule| DELTA_RULES.contains(&rule.name()))
-        .collect();
+    let allowed = rules().into_iter().filter(|rule| DELTA_RULES.contains(&rule.name())).collect();
     let context = OptimizerContext::new_with_config_options(Arc::new(options.as_ref().clone()))
         .without_query_execution_start_time();
-    Ok(Optimizer::with_rules(rules).optimize(analyzed, &context, |_, _| {})?)
+    Ok(Optimizer::with_rules(allowed).optimize(analyzed, &context, |_, _| {})?)
 }
 
 #[cfg(test)]
@@ -89,5 +108,6 @@ mod tests {
         for rule in DELTA_RULES {
             assert!(names.iter().any(|n| n == rule), "no rule {rule} among {names:?}");
         }
+        assert_eq!(rules().len() + 1, names.len(), "one rule is left out");
     }
 }

@@ -19,6 +19,7 @@ pub mod delta_plan;
 pub mod environment;
 pub mod error;
 pub mod explain;
+mod fallible;
 pub mod incremental;
 pub mod lineage;
 pub mod parse;

@@ -20,6 +20,25 @@ pub const IN_MEMORY: &str = "memory://";
 /// What is logged unless the command line or `LEVADA_LOG` says otherwise.
 const LOG: &str = "warn";
 
+/// Bytes of a size as in `512MB`: a number and a unit of PostgreSQL (`B`, `kB`, `MB`, `GB`, `TB`).
+///
+/// # Errors
+/// What is wrong with it.
+pub fn parse_bytes(text: &str) -> Result<usize, String> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let shift = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 0,
+        "k" | "kb" => 10,
+        "m" | "mb" => 20,
+        "g" | "gb" => 30,
+        "t" | "tb" => 40,
+        _ => return Err("valid units are B, kB, MB, GB and TB".to_owned()),
+    };
+    let number: usize = number.parse().map_err(|error| format!("not a size: {error}"))?;
+    number.checked_mul(1 << shift).ok_or_else(|| "the size is out of range".to_owned())
+}
+
 /// The log filter: the command line's, else that of `LEVADA_LOG`, else warnings and errors.
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "settings enter here")]
@@ -27,5 +46,19 @@ pub fn log_filter(given: Option<&str>) -> String {
     match given {
         Some(filter) => filter.to_owned(),
         None => std::env::var("LEVADA_LOG").unwrap_or_else(|_unset| LOG.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse_bytes;
+
+    #[test]
+    fn sizes_have_postgres_units() {
+        assert_eq!(parse_bytes("512"), Ok(512));
+        assert_eq!(parse_bytes("64kB"), Ok(64 << 10));
+        assert_eq!(parse_bytes("3 GB"), Ok(3 << 30));
+        assert!(parse_bytes("GB").is_err() && parse_bytes("1 XB").is_err());
+        assert!(parse_bytes("99999999999999999TB").is_err());
     }
 }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `clients` | psql, SQLAlchemy, pgjdbc and DuckDB work |
 //! | `crash` | SIGKILL loses and duplicates nothing |
+//! | `damage` | damaged views are made anew, damaged tables refused |
 //! | `random` | random views over random tables equal their queries |
 //! | `slt` | scripts in four modes, over the wire, and against PostgreSQL |
 
@@ -15,6 +16,8 @@
 mod clients;
 #[path = "it/crash.rs"]
 mod crash;
+#[path = "it/damage.rs"]
+mod damage;
 #[path = "it/random.rs"]
 mod random;
 #[path = "it/slt.rs"]

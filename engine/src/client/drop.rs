@@ -6,7 +6,7 @@ use levada_catalog::{Change, Error as CatalogError, ObjectId, ObjectKind};
 use levada_planner::statement::Drop as DropStatement;
 
 use super::transaction::Stage;
-use super::{Outcome, Session};
+use super::{Notice, Outcome, Session};
 use crate::error::{Error, Result};
 
 impl Session {
@@ -68,13 +68,34 @@ impl Session {
         let before = stage.catalog.clone();
         let owned = before.plan_drop(ids, false).map_or(0, |o| o.len());
         if owned == 0 && dropped.len() > ids.len() {
-            let others = dropped.len() - ids.len();
-            let word = if others == 1 { "object" } else { "objects" };
-            self.notice("00000", format!("drop cascades to {others} other {word}"));
+            let others = dropped.iter().rev().filter(|id| !ids.contains(id));
+            let others: Vec<String> =
+                others.filter_map(|id| before.get(*id)).map(|o| before.describe(o)).collect();
+            self.tell_cascade(&others);
         }
         for id in &dropped {
             stage.change(Change::Drop(*id));
         }
         self.retract_lineage(stage, &before, &dropped)
+    }
+
+    /// Names what goes along with a drop, as PostgreSQL does.
+    fn tell_cascade(&mut self, others: &[String]) {
+        let (message, detail) = match others {
+            [] => return,
+            [one] => (format!("drop cascades to {one}"), None),
+            all => {
+                let lines: Vec<String> =
+                    all.iter().map(|o| format!("drop cascades to {o}")).collect();
+                (format!("drop cascades to {} other objects", all.len()), Some(lines.join("\n")))
+            }
+        };
+        self.notices.push(Notice {
+            severity: "NOTICE",
+            sqlstate: "00000",
+            message,
+            detail,
+            hint: None,
+        });
     }
 }

@@ -8,6 +8,7 @@ use arrow::datatypes::SchemaRef;
 use super::{bigint, count, text};
 use crate::database::Shared;
 use crate::error::Result;
+use crate::operator::OperatorMetrics;
 use crate::snapshot::SnapshotSet;
 
 pub(super) fn schema() -> SchemaRef {
@@ -30,21 +31,23 @@ pub(super) fn rows(_shared: &Arc<Shared>, snapshot: &SnapshotSet) -> Result<Reco
         let names = o.views.iter().filter_map(|id| snapshot.catalog.get(*id));
         names.map(|v| snapshot.catalog.qualified_name(v)).collect::<Vec<_>>().join(", ")
     });
-    let numbers = |f: fn(&crate::graph::OperatorInfo) -> u64| {
-        Arc::new(operators.iter().map(|o| Some(count(f(o)))).collect::<Int64Array>())
+    let nodes = operators.iter().map(|o| Some(count(o.node)));
+    let metrics: Vec<OperatorMetrics> = operators.iter().map(|o| o.meter.get()).collect();
+    let numbers = |f: fn(&OperatorMetrics) -> u64| {
+        Arc::new(metrics.iter().map(|m| Some(count(f(m)))).collect::<Int64Array>())
     };
     Ok(RecordBatch::try_new(
         schema(),
         vec![
-            numbers(|o| o.node),
+            Arc::new(nodes.collect::<Int64Array>()),
             Arc::new(StringViewArray::from_iter_values(views)),
             Arc::new(StringViewArray::from_iter_values(operators.iter().map(|o| &o.label))),
             Arc::new(StringViewArray::from_iter_values(operators.iter().map(|o| &o.cost))),
-            numbers(|o| o.metrics.state_rows),
-            numbers(|o| o.metrics.state_bytes),
-            numbers(|o| o.metrics.state_rows_touched),
-            numbers(|o| o.metrics.rows_in),
-            numbers(|o| o.metrics.rows_out),
+            numbers(|m| m.state_rows),
+            numbers(|m| m.state_bytes),
+            numbers(|m| m.state_rows_touched),
+            numbers(|m| m.rows_in),
+            numbers(|m| m.rows_out),
         ],
     )?)
 }

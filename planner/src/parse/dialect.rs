@@ -51,6 +51,26 @@ impl Dialect for Postgres {
         }
     }
 
+    /// The right side of `IS DISTINCT FROM` ends where a weaker operator begins: at an AND, say. sqlparser
+    /// would read a whole expression.
+    fn parse_infix(
+        &self,
+        parser: &mut Parser<'_>,
+        left: &Expr,
+        _: u8,
+    ) -> Option<Result<Expr, ParserError>> {
+        use Keyword::{DISTINCT, FROM, IS, NOT};
+        let make = if parser.parse_keywords(&[IS, DISTINCT, FROM]) {
+            Expr::IsDistinctFrom
+        } else if parser.parse_keywords(&[IS, NOT, DISTINCT, FROM]) {
+            Expr::IsNotDistinctFrom
+        } else {
+            return None;
+        };
+        let right = parser.parse_subexpr(self.prec_value(Precedence::Is));
+        Some(right.map(|right| make(Box::new(left.clone()), Box::new(right))))
+    }
+
     /// Words that PostgreSQL reserves are no names when reading them otherwise fails.
     fn is_reserved_for_identifier(&self, keyword: Keyword) -> bool {
         self.rules.is_reserved_for_identifier(keyword) || is_reserved(&format!("{keyword:?}"))

@@ -62,7 +62,7 @@ impl Session {
         let scan = Scan { catalog: Arc::clone(&catalog), context: context.clone() };
         let config = with_scan(session_config(), Arc::new(scan));
         let snapshot = Arc::new(Snapshot::new(Arc::clone(&catalog), context.clone()));
-        let state = prepare(session_state(config), &snapshot).unwrap();
+        let state = prepare(session_state(config, Default::default()), &snapshot).unwrap();
         let mut system: SystemTables = HashMap::new();
         for r in relations() {
             let schema = levada_catalog::pg::schema(r.name).unwrap();

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
-use levada_engine::client::Database;
+use levada_engine::client::{Database, OpenOptions};
 use serde_json::json;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -38,6 +38,10 @@ pub(super) struct Serve {
     /// Port of HTTP; 0 takes any free one.
     #[arg(long, default_value_t = config::HTTP_PORT)]
     http_port: u16,
+    /// Memory that rows, operators and queries may take together, such as 4GB; by default three quarters
+    /// of what the machine or the control group has.
+    #[arg(long, value_name = "SIZE", value_parser = config::parse_bytes)]
+    memory_limit: Option<usize>,
     /// Write the ports as a line of JSON to this file once the server is ready.
     #[arg(long, value_name = "PATH")]
     ready_file: Option<PathBuf>,
@@ -68,8 +72,9 @@ impl Serve {
             }
         });
 
+        let options = OpenOptions { memory_limit: self.memory_limit };
         let database = tokio::select! {
-            opened = Database::open(&self.data) => opened.map_err(|error| self.refused(error))?,
+            opened = Database::open_with(&self.data, options) => opened.map_err(|error| self.refused(error))?,
             () = signals.next() => return Ok(ExitCode::SUCCESS),
         };
         servers.spawn(pg.serve(database.clone(), stop.clone()));

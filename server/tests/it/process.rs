@@ -16,10 +16,15 @@ struct Served {
 
 impl Served {
     fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    fn start_with(options: &[&str]) -> Self {
         let data = tempfile::tempdir().expect("a directory");
         let mut child = levada()
             .args(["serve", "--json", "--pg-port", "0", "--http-port", "0", "--data"])
             .arg(data.path().join("db"))
+            .args(options)
             .stdout(Stdio::piped())
             .spawn()
             .expect("the server starts");
@@ -170,4 +175,19 @@ fn a_network_address_is_refused() {
     assert!(!output.status.success(), "refused");
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(stderr.contains("no role has a password"), "{stderr}");
+}
+
+#[test]
+fn a_query_beyond_the_memory_limit_fails_alone() {
+    let served = Served::start_with(&["--memory-limit", "8MB"]);
+    let table = "CREATE TABLE t (a text); INSERT INTO t SELECT repeat('x', 100) FROM \
+                 generate_series(1, 20000) AS g (i)";
+    assert!(served.psql(&["-c", table]).status.success(), "rows that fit");
+    let wide = "SELECT count(*) FROM (SELECT DISTINCT i::text || repeat('y', 500) AS k FROM \
+                generate_series(1, 200000) AS g (i)) AS d";
+    let refused = served.psql(&["-v", "VERBOSITY=verbose", "-c", wide]);
+    let error = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(error.contains("53200"), "more than the limit: {error}");
+    let still = served.psql(&["-Atc", "SELECT count(*) FROM t"]);
+    assert_eq!(String::from_utf8_lossy(&still.stdout).trim(), "20000", "the server goes on");
 }

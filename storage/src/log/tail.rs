@@ -91,6 +91,9 @@ pub(crate) async fn read(blob: &dyn Blob, database: [u8; 16]) -> Result<Tail> {
     if checkpoint.is_none() && alive > Epoch(1) {
         return Err(Error::corrupt(layout::HINT, "no checkpoint is usable"));
     }
+    if checkpoint.is_none() && walk.head == Epoch(0) {
+        reader.refuse_leftovers().await?;
+    }
     let at = checkpoint.as_ref().map_or(Epoch(0), |loaded| loaded.manifest.at);
     let objects = walk.slots.iter().map(|slot| (slot.epoch, slot.decoded.objects())).collect();
     let mut commits = Vec::new();
@@ -123,6 +126,18 @@ impl Reader<'_> {
             }
         }
         Ok(None)
+    }
+
+    /// Refuses a log without slots beside objects that only a log can have led to: it was lost, and an
+    /// empty database in its place would have them removed.
+    async fn refuse_leftovers(&self) -> Result<()> {
+        for prefix in layout::COLLECTED.into_iter().chain([layout::HINT]) {
+            if !self.blob.list(prefix, None).await?.is_empty() {
+                let text = format!("the log is missing, but there are objects in {prefix}");
+                return Err(Error::corrupt(layout::LOG, text));
+            }
+        }
+        Ok(())
     }
 
     /// The newest usable checkpoint of the walk that is newer than `known`.

@@ -89,6 +89,16 @@ async fn a_missing_slot_or_input_is_noticed_and_a_missing_checkpoint_is_made_up_
 }
 
 #[tokio::test]
+async fn a_lost_log_is_no_empty_database() {
+    let damaged = copy(&sample().await).await;
+    for (name, _) in damaged.list(layout::LOG, None).await.unwrap() {
+        damaged.delete(&name).await.unwrap();
+    }
+    assert!(check(&damaged, "the log is missing").await);
+    assert!(!damaged.list("manifest/", None).await.unwrap().is_empty(), "nothing was removed");
+}
+
+#[tokio::test]
 async fn swapped_slots_and_slots_of_another_database_are_noticed() {
     let sample = sample().await;
     let (last, former) = (layout::slot(Epoch(8)), layout::slot(Epoch(7)));

@@ -1,0 +1,109 @@
+//! All stored relations of a database, the writer's side, and which of them a tick has touched.
+//!
+//! A tick that changes three relations of a thousand settles and publishes three: whoever may change a
+//! relation takes it from here, and is written down.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
+use levada_storage::epoch::Epoch;
+
+use crate::error::Result;
+use crate::relation::Relation;
+use crate::snapshot::Relations;
+
+/// The relations by identifier.
+pub(crate) struct RelationSet {
+    relations: BTreeMap<u32, Relation>,
+    memory: Arc<dyn MemoryPool>,
+    /// What each relation takes of it.
+    held: BTreeMap<u32, MemoryReservation>,
+    /// May have changed since the last publication.
+    touched: BTreeSet<u32>,
+    published: Relations,
+}
+
+impl RelationSet {
+    /// No relations; those to come take from `memory`.
+    pub(crate) fn new(memory: Arc<dyn MemoryPool>) -> Self {
+        Self {
+            relations: BTreeMap::new(),
+            memory,
+            held: BTreeMap::new(),
+            touched: BTreeSet::new(),
+            published: Relations::default(),
+        }
+    }
+
+    /// The relation `id`, to read it.
+    pub(crate) fn get(&self, id: u32) -> Option<&Relation> {
+        self.relations.get(&id)
+    }
+
+    /// The relation `id`, to change it.
+    pub(crate) fn get_mut(&mut self, id: u32) -> Option<&mut Relation> {
+        let relation = self.relations.get_mut(&id)?;
+        self.touched.insert(id);
+        Some(relation)
+    }
+
+    /// Adds a relation, or puts one back.
+    pub(crate) fn insert(&mut self, relation: Relation) {
+        self.touched.insert(relation.id);
+        self.relations.insert(relation.id, relation);
+    }
+
+    /// Takes a relation out.
+    pub(crate) fn remove(&mut self, id: u32) -> Option<Relation> {
+        self.touched.insert(id);
+        self.relations.remove(&id)
+    }
+
+    /// The identifiers in order.
+    pub(crate) fn ids(&self) -> Vec<u32> {
+        self.relations.keys().copied().collect()
+    }
+
+    /// All relations in order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Relation> {
+        self.relations.values()
+    }
+
+    /// The relations that may have changed since the last publication.
+    pub(crate) fn touched(&self) -> &BTreeSet<u32> {
+        &self.touched
+    }
+
+    /// Settles what changed: the next tick starts from here.
+    ///
+    /// # Errors
+    /// When dead rows cannot be dropped.
+    pub(crate) fn end_tick(&mut self) -> Result<()> {
+        for id in &self.touched {
+            let Some(relation) = self.relations.get_mut(id) else {
+                self.held.remove(id);
+                continue;
+            };
+            if relation.is_changed() {
+                relation.begin_tick()?;
+                let held = self.held.entry(*id).or_insert_with(|| {
+                    MemoryConsumer::new(relation.name.clone()).register(&self.memory)
+                });
+                held.resize(relation.bytes());
+            }
+        }
+        Ok(())
+    }
+
+    /// What readers see of all relations now.
+    pub(crate) fn publish(&mut self, epoch: Epoch) -> Relations {
+        for id in std::mem::take(&mut self.touched) {
+            match self.relations.get_mut(&id) {
+                Some(relation) => self.published.insert(id, relation.snapshot(epoch)),
+                None => self.published.remove(id),
+            }
+        }
+        self.published.clone()
+    }
+}
