@@ -335,13 +335,39 @@ fn changed_rows(
         ast::SelectItem::UnnamedExpr(ast::Expr::CompoundIdentifier(parts))
     });
     let values = assignments.iter().enumerate().map(|(i, a)| ast::SelectItem::ExprWithAlias {
-        expr: a.value.clone(),
+        expr: typed(a, table),
         alias: ast::Ident::with_quote('"', format!("new value {i}")),
     });
     select.projection = columns.chain(values).collect();
     select.from = vec![from.clone()];
     select.selection = selection.cloned();
     Ok(ast::Statement::Query(query))
+}
+
+/// The assigned expression; text that is assigned to a `bytea` is read as one.
+fn typed(assignment: &ast::Assignment, table: &Object) -> ast::Expr {
+    let value = assignment.value.clone();
+    let ast::AssignmentTarget::ColumnName(name) = &assignment.target else { return value };
+    let column = name.0.last().and_then(|p| p.as_ident()).and_then(|ident| {
+        let folded = match ident.quote_style {
+            Some(_) => ident.value.clone(),
+            None => ident.value.to_lowercase(),
+        };
+        table.columns().unwrap_or_default().iter().find(|c| c.name == folded)
+    });
+    let is_bytea = column.is_some_and(|c| {
+        matches!(c.data_type, DataType::Binary | DataType::LargeBinary | DataType::BinaryView)
+    });
+    if !is_bytea {
+        return value;
+    }
+    ast::Expr::Cast {
+        kind: ast::CastKind::Cast,
+        expr: Box::new(value),
+        data_type: ast::DataType::Bytea,
+        array: false,
+        format: None,
+    }
 }
 
 /// Positions of the assigned columns.

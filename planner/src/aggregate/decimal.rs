@@ -384,7 +384,7 @@ mod tests {
 
     #[test]
     fn averages_are_rounded_half_away_from_zero() {
-        let division = Division::new(&DataType::Decimal128(30, 16)).unwrap();
+        let division = Division::new(&DataType::Decimal128(38, 16)).unwrap();
         let average = |sum: i128, count| division.average(i256::from_i128(sum), count).unwrap();
         for (sum, count, wanted) in
             [(1, 2, 1), (-1, 2, -1), (1, 3, 0), (2, 3, 1), (-2, 3, -1), (10, 4, 3), (9, 4, 2)]
