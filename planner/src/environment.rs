@@ -11,11 +11,16 @@ use datafusion::execution::context::{SessionConfig, SessionState};
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::optimizer::optimizer::Optimizer;
 use datafusion::optimizer::{OptimizerContext, OptimizerRule};
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 
 use crate::aggregate::aggregate_functions;
 use crate::aggregate::zero::OneZero;
+use crate::arithmetic::CheckIntegers;
+use crate::bytea::Bytea;
 use crate::error::Result;
 use crate::fallible::PushDownFilter;
+use crate::window::window_functions;
 
 /// Rules of the delta optimizer, by DataFusion's names, in DataFusion's order.
 const DELTA_RULES: [&str; 14] = [
@@ -44,7 +49,14 @@ pub fn session_state(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> Session
         .with_runtime_env(runtime)
         .with_default_features();
     builder.aggregate_functions().get_or_insert_default().extend(aggregate_functions());
-    builder.with_analyzer_rule(Arc::new(OneZero)).with_optimizer_rules(rules()).build()
+    builder.window_functions().get_or_insert_default().extend(window_functions());
+    builder
+        .with_analyzer_rule(Arc::new(OneZero))
+        .with_analyzer_rule(Arc::new(CheckIntegers))
+        .with_analyzer_rule(Arc::new(Bytea))
+        .with_optimizer_rules(rules())
+        .with_physical_optimizer_rules(physical_rules())
+        .build()
 }
 
 /// DataFusion's rules, with conditions that may fail kept in place, and without the one that splits an
@@ -56,6 +68,13 @@ fn rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
     };
     let all = Optimizer::new().rules.into_iter();
     all.filter(|rule| rule.name() != "single_distinct_aggregation_to_group_by").map(own).collect()
+}
+
+/// DataFusion's physical rules without those that move filters down: our scans take none, and conditions that
+/// may fail would pass below joins.
+fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
+    let all = PhysicalOptimizer::new().rules.into_iter();
+    all.filter(|rule| !rule.name().starts_with("FilterPushdown")).collect()
 }
 
 /// The settings of a session's plans.
@@ -100,5 +119,7 @@ mod tests {
             assert!(names.iter().any(|n| n == rule), "no rule {rule} among {names:?}");
         }
         assert_eq!(rules().len() + 1, names.len(), "one rule is left out");
+        let physical = PhysicalOptimizer::new().rules.len();
+        assert_eq!(physical_rules().len() + 2, physical, "two rules are left out");
     }
 }

@@ -12,7 +12,9 @@
 //! [`lineage`] reads column lineage off the same logical plan; [`explain`] prints the result.
 
 pub mod aggregate;
+mod arithmetic;
 pub mod bind;
+mod bytea;
 pub mod delta_plan;
 pub mod environment;
 pub mod error;
@@ -26,5 +28,6 @@ pub mod relation;
 pub mod statement;
 mod table_function;
 mod types;
+mod window;
 
 pub use error::{Error, Result};

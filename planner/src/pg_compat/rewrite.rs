@@ -21,6 +21,8 @@ mod expression;
 mod relation;
 mod subquery;
 
+pub(super) use cast::take;
+
 use std::collections::HashSet;
 use std::convert::Infallible;
 use std::ops::ControlFlow;
