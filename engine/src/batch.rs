@@ -3,6 +3,8 @@
 //! Here, and only here and in `read`, the engine touches DataFusion plans. A plan knows relations by
 //! identifier; [`SnapshotScan`] gives their rows from one [`SnapshotSet`].
 
+mod interrupt;
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -23,6 +25,7 @@ use levada_planner::relation::{RelationScan, RelationTable, with_scan};
 use levada_storage::blob::Blob;
 use levada_storage::table::reader::{Scan, read_parquet};
 
+use self::interrupt::Query;
 use crate::database::Shared;
 use crate::error::{Error, Result};
 use crate::snapshot::{RelationSnapshot, SnapshotSet};
@@ -57,20 +60,29 @@ pub(crate) async fn collect(
     plan: &LogicalPlan,
 ) -> Result<Vec<RecordBatch>> {
     let state = state_at(&shared.state, shared, snapshot, Viewer::default());
-    let stream = stream(&state, plan).await?;
-    Ok(stream.try_collect().await?)
+    let physical = state.query_planner().create_physical_plan(plan, &state).await?;
+    Ok(datafusion::physical_plan::collect(physical, state.task_ctx()).await?)
 }
 
-/// Plans an optimised logical plan physically and starts it.
+/// Plans an optimised logical plan physically and starts it; it stops when the stream is dropped.
 ///
 /// # Errors
 /// When it cannot be planned.
 pub(crate) async fn stream(
+    shared: &Shared,
     state: &SessionState,
     plan: &LogicalPlan,
 ) -> Result<SendableRecordBatchStream> {
+    Ok(query(state, plan).await?.start(&shared.pool, state.task_ctx()))
+}
+
+/// Plans an optimised logical plan physically.
+///
+/// # Errors
+/// When it cannot be planned.
+pub(crate) async fn query(state: &SessionState, plan: &LogicalPlan) -> Result<Query> {
     let physical = state.query_planner().create_physical_plan(plan, state).await?;
-    Ok(datafusion::physical_plan::execute_stream(physical, state.task_ctx())?)
+    Ok(Query::new(physical)?)
 }
 
 /// The rows of a relation, with the columns of `projection`; an error if a row of it failed.

@@ -1,7 +1,8 @@
 //! One client's session: what every entrance (wire, shell, embedding program) calls.
 //!
 //! A session parses SQL into [`Prepared`] statements, describes them, and runs them one at a time. Results
-//! are streams: nothing is collected. Dropping a result stream or the future of a call cancels it.
+//! are streams: nothing is collected. Dropping a result stream or the future of a call cancels it; before
+//! the future of a call is dropped, its [`Withdrawal`] says whether its commit is already on its way.
 //!
 //! ```text
 //! parse(text) -> [Prepared]      describe(prepared) -> parameter types, columns
@@ -20,9 +21,11 @@ mod query;
 mod setting;
 mod show;
 mod transaction;
+mod withdrawal;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::execution::SendableRecordBatchStream;
@@ -39,6 +42,7 @@ use self::setting::Settings;
 use self::transaction::Open;
 
 pub use self::copy::{CopyFormat, CopyIn, CopyOptions, CopyOut};
+pub use self::withdrawal::Withdrawal;
 
 /// Who connects.
 #[derive(Clone, Debug)]
@@ -146,6 +150,7 @@ pub struct Session {
     notices: Vec<Notice>,
     open: Option<Open>,
     prepared: BTreeMap<String, (Prepared, Vec<Option<DataType>>)>,
+    withdrawal: Withdrawal,
 }
 
 impl Database {
@@ -175,6 +180,7 @@ impl Database {
             notices: Vec::new(),
             open: None,
             prepared: BTreeMap::new(),
+            withdrawal: Withdrawal::default(),
         }
     }
 
@@ -316,6 +322,18 @@ impl Session {
         if let Some(open) = &mut self.open {
             open.failed = true;
         }
+    }
+
+    /// Says whether a running statement may still be dropped.
+    #[must_use]
+    pub fn withdrawal(&self) -> Withdrawal {
+        self.withdrawal.clone()
+    }
+
+    /// How long a statement may take (`statement_timeout`); [`None`] without a limit.
+    #[must_use]
+    pub fn statement_timeout(&self) -> Option<Duration> {
+        self.settings.duration("statement_timeout")
     }
 
     /// Who this is.

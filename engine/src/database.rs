@@ -17,7 +17,7 @@ use levada_storage::log::EpochLog;
 use levada_storage::log::record::SplitOffset;
 use levada_storage::rng::Rng;
 use levada_storage::table::DataFile;
-use levada_storage::task::{self, Task, Thread};
+use levada_storage::task::{self, Pool, Task, Thread};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -62,6 +62,8 @@ pub(crate) struct Shared {
     files: Mutex<BTreeMap<u32, Vec<DataFile>>>,
     history: Mutex<History>,
     rng: Rng,
+    /// Where queries compute.
+    pub(crate) pool: Pool,
     /// Names of files that are written and not referred to yet.
     pending: Mutex<BTreeSet<String>>,
     sources: Mutex<BTreeMap<u32, Arc<SourceStatus>>>,
@@ -237,6 +239,7 @@ impl Shared {
             files: Mutex::default(),
             history: Mutex::default(),
             rng: Rng::from_os(),
+            pool: Pool::new("levada-query")?,
             pending: Mutex::default(),
             sources: Mutex::default(),
             sinks: Mutex::default(),

@@ -73,6 +73,12 @@ impl Error {
         }))
     }
 
+    /// The statement was stopped on its client's behalf.
+    #[must_use]
+    pub fn cancelled() -> Self {
+        Self::statement("57014", "canceling statement due to user request")
+    }
+
     /// Adds a detail to a statement error.
     #[must_use]
     pub fn with_detail(mut self, detail: impl Into<String>) -> Self {

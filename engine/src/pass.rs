@@ -118,8 +118,8 @@ impl Core {
             relations,
             operators: Arc::default(),
         });
-        let runtime = self.runtime.clone();
-        let result = runtime.block_on(batch::collect(&self.shared, &snapshot, &query));
+        let collecting = batch::collect(&self.shared, &snapshot, &query);
+        let result = self.shared.pool.block_on(collecting);
         let Work::Recompute(state) = &mut self.graph.node_mut(key).work else {
             return Err(Error::Internal("not a recomputed node".to_owned()));
         };

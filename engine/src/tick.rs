@@ -115,7 +115,12 @@ impl Core {
                     return;
                 }
                 Some(Request::Commit(transaction, answer)) if !transaction.catalog.is_empty() => {
-                    let _gone = answer.send(self.define(*transaction));
+                    let defined = if transaction.commitment.take() {
+                        self.define(*transaction)
+                    } else {
+                        Err(Error::cancelled())
+                    };
+                    let _gone = answer.send(defined);
                 }
                 Some(first) => carried = self.group(first, &mut requests),
             }
@@ -180,6 +185,10 @@ impl Core {
     }
 
     fn take_transaction(&mut self, group: &mut Group, transaction: Transaction, answer: Answer) {
+        if !transaction.commitment.take() {
+            let _gone = answer.send(Err(Error::cancelled()));
+            return;
+        }
         let mut staged: Vec<(u32, DeltaBatch)> = Vec::new();
         for (id, delta) in transaction.deltas {
             let result = match self.relations.get_mut(id) {

@@ -1,4 +1,10 @@
 //! What sessions, sources and the database ask of the tick loop.
+//!
+//! A transaction may be withdrawn as long as the loop has not taken it; [`Commitment`] decides who was
+//! first, so that a cancelled commit is either undone for certain or answered.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use levada_catalog::{ChangeSet, ObjectId};
 use levada_planner::delta_plan::DeltaPlan;
@@ -35,6 +41,33 @@ pub(crate) struct Transaction {
     pub(crate) views: Vec<(ObjectId, DeltaPlan)>,
     /// Changes of tables, in order.
     pub(crate) deltas: Vec<(u32, DeltaBatch)>,
+    /// Whether it may still be withdrawn.
+    pub(crate) commitment: Arc<Commitment>,
+}
+
+/// Whose a transaction is: still its session's, or already the tick loop's.
+#[derive(Debug, Default)]
+pub(crate) struct Commitment(AtomicU8);
+
+const WAITING: u8 = 0;
+const TAKEN: u8 = 1;
+const WITHDRAWN: u8 = 2;
+
+impl Commitment {
+    /// The tick loop takes the transaction; `false` when it was withdrawn.
+    pub(crate) fn take(&self) -> bool {
+        self.settle(TAKEN) == TAKEN
+    }
+
+    /// The session withdraws the transaction; `false` when it was taken.
+    pub(crate) fn withdraw(&self) -> bool {
+        self.settle(WITHDRAWN) == WITHDRAWN
+    }
+
+    fn settle(&self, wanted: u8) -> u8 {
+        let settled = self.0.compare_exchange(WAITING, wanted, Ordering::AcqRel, Ordering::Acquire);
+        settled.map_or_else(|before| before, |_waiting| wanted)
+    }
 }
 
 /// Rows that a source read, with the positions they make durable.
@@ -50,4 +83,17 @@ pub(crate) struct Ingest {
     pub(crate) rejects: Option<arrow::array::RecordBatch>,
     /// Positions after them.
     pub(crate) offsets: Vec<SplitOffset>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_comes_first_has_the_transaction() {
+        let taken = Commitment::default();
+        assert!(taken.take() && !taken.withdraw(), "too late to withdraw");
+        let withdrawn = Commitment::default();
+        assert!(withdrawn.withdraw() && !withdrawn.take(), "not to be carried out");
+    }
 }

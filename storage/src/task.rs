@@ -3,10 +3,14 @@
 //! Every task and thread has a name and an owner. The owner of a [`Task`] joins it or drops it; dropping
 //! aborts, so nothing outlives what it works for. Threads cannot be aborted: a [`Thread`] is joined when
 //! it is dropped, and whoever starts one gives it a way to end first.
+//!
+//! Work that computes for long between two of its awaits belongs in a [`Pool`]: on the current runtime it
+//! would hold up sockets and timers, which nobody looks after while every worker computes.
 
 use std::future::Future;
 use std::thread::{Builder, JoinHandle};
 
+use tokio::runtime::{Builder as RuntimeBuilder, Handle, Runtime};
 use tokio::task::JoinHandle as TokioHandle;
 
 use crate::error::{Error, Result};
@@ -23,6 +27,13 @@ pub struct Task<T> {
 pub struct Thread<T> {
     name: String,
     handle: Option<JoinHandle<T>>,
+}
+
+/// Threads for futures that compute. Dropping it aborts what still runs, without waiting for it.
+#[derive(Debug)]
+pub struct Pool {
+    runtime: Option<Runtime>,
+    handle: Handle,
 }
 
 /// Starts `future` on the current tokio runtime.
@@ -61,6 +72,47 @@ pub fn thread<T: Send + 'static>(
     match Builder::new().name(name.clone()).spawn(work) {
         Ok(handle) => Ok(Thread { name, handle: Some(handle) }),
         Err(source) => Err(Error::Io { action: "start thread", path: name.into(), source }),
+    }
+}
+
+impl Pool {
+    /// A pool of one thread per processor, which `top` and debuggers show as `name`.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the system has no thread left.
+    pub fn new(name: &'static str) -> Result<Self> {
+        let built = RuntimeBuilder::new_multi_thread().thread_name(name).enable_all().build();
+        let runtime = built.map_err(|source| Error::Io {
+            action: "start threads",
+            path: name.into(),
+            source,
+        })?;
+        let handle = runtime.handle().clone();
+        Ok(Self { runtime: Some(runtime), handle })
+    }
+
+    /// Starts `future` on a thread of the pool.
+    pub fn spawn<F>(&self, name: impl Into<String>, future: F) -> Task<F::Output>
+    where
+        F: Future<Output: Send + 'static> + Send + 'static,
+    {
+        Task { name: name.into(), handle: Some(self.handle.spawn(future)) }
+    }
+
+    /// Runs `future` on this thread to its end; what it starts runs in the pool.
+    ///
+    /// # Panics
+    /// Inside of a tokio runtime.
+    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        self.handle.block_on(future)
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
     }
 }
 
@@ -156,6 +208,17 @@ mod tests {
         assert_eq!(spawn_blocking("adds", || 1 + 1).join().await.unwrap(), 2);
         let lost = spawn("panics", async { panic!("on purpose") }).join().await;
         assert!(matches!(lost, Err(Error::TaskLost { task }) if task == "panics"));
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_pool_computes_beside_the_runtime_and_can_be_dropped_within_it() {
+        let pool = Pool::new("computes").unwrap();
+        let (sender, receiver) = std::sync::mpsc::sync_channel::<()>(0);
+        let task = pool.spawn("never awaits", async move { receiver.recv().is_ok() });
+        tokio::task::yield_now().await;
+        sender.send(()).unwrap();
+        assert!(task.join().await.unwrap());
+        drop(pool);
     }
 
     #[test]

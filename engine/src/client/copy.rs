@@ -1,9 +1,13 @@
 //! `COPY`: many rows in or out.
+//!
+//! Rows that come in are kept until the last one is there, because they become visible together. They
+//! are decoded as they arrive and counted in the database's memory: what does not fit is refused (53200).
 
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, new_null_array};
 use arrow::datatypes::{Schema, SchemaRef};
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::sql::sqlparser::ast;
 use levada_catalog::Object;
 use levada_planner::statement::{
@@ -58,6 +62,7 @@ pub struct CopyIn {
     table: Arc<Object>,
     table_schema: SchemaRef,
     batches: Vec<RecordBatch>,
+    memory: MemoryReservation,
 }
 
 impl CopyIn {
@@ -87,7 +92,17 @@ impl CopyIn {
             .iter()
             .map(|f| f.as_ref().clone().with_nullable(true))
             .collect();
-        self.batches.push(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?);
+        let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?;
+        self.memory.try_grow(batch.get_array_memory_size()).map_err(|_full| {
+            let kept = self.batches.iter().map(RecordBatch::num_rows).sum::<usize>();
+            Error::statement("53200", "out of memory")
+                .with_detail(format!(
+                    "After {kept} rows of COPY into \"{}\" the memory of the database is used up.",
+                    self.table.name
+                ))
+                .with_hint("Send the rows in several COPY statements, or as files to a source.")
+        })?;
+        self.batches.push(batch);
         Ok(())
     }
 
@@ -97,8 +112,9 @@ impl CopyIn {
     /// When the commit is refused.
     pub async fn finish(self, session: &mut Session) -> Result<u64> {
         let stored = session.store(&self.table, &self.table_schema, &self.batches).await;
-        if stored.is_err() {
-            session.fail();
+        match &stored {
+            Ok(_) => session.hold(self.memory),
+            Err(_) => session.fail(),
         }
         Ok(stored? as u64)
     }
@@ -164,7 +180,10 @@ impl Session {
             }
             Arc::new(Schema::new(fields))
         };
-        Ok(Outcome::CopyIn(CopyIn { schema, options, table, table_schema, batches: Vec::new() }))
+        let memory =
+            MemoryConsumer::new(format!("COPY {}", table.name)).register(&self.inner.shared.memory);
+        let batches = Vec::new();
+        Ok(Outcome::CopyIn(CopyIn { schema, options, table, table_schema, batches, memory }))
     }
 }
 

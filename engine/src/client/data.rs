@@ -21,6 +21,7 @@ use levada_storage::epoch::Epoch;
 use super::query::{Planning, scanned};
 use super::{Outcome, Session};
 use crate::batch;
+use crate::database::Shared;
 use crate::error::{Error, Result};
 
 impl Session {
@@ -46,7 +47,7 @@ impl Session {
             planning = self.planning()?;
             input = self.write_input(&planning, statement, &types)?;
         }
-        let batches = run_plan(&planning, input, values).await?;
+        let batches = run_plan(&self.inner.shared, &planning, input, values).await?;
         let rows = self.store(&table, &schema, &batches).await?;
         Ok(Outcome::Done(format!("INSERT 0 {rows}")))
     }
@@ -280,6 +281,7 @@ fn checked(table: &Object, schema: &SchemaRef, columns: Vec<ArrayRef>) -> Result
 
 /// Runs a bound plan to its end.
 async fn run_plan(
+    shared: &Shared,
     planning: &Planning,
     plan: LogicalPlan,
     values: Vec<ScalarValue>,
@@ -289,7 +291,7 @@ async fn run_plan(
         plan = plan.replace_params_with_values(&ParamValues::from(values))?;
     }
     let plan = planning.state.optimize(&plan)?;
-    Ok(batch::stream(&planning.state, &plan).await?.try_collect().await?)
+    Ok(batch::stream(shared, &planning.state, &plan).await?.try_collect().await?)
 }
 
 /// A value as a column's type: an assignment cast, which fails rather than gives NULL.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use datafusion::scalar::ScalarValue;
 use datafusion::sql::sqlparser::ast;
@@ -15,11 +16,14 @@ use levada_planner::statement::{
 };
 
 use super::transaction::Stage;
-use super::{Outcome, Session, lineage};
+use super::{Notice, Outcome, Session, lineage};
 use crate::definition::{BoundView, bind_view, is_storable};
 use crate::emit::open_sink;
 use crate::error::{Error, Result};
 use crate::ingest::open_source;
+
+/// How long CREATE SOURCE waits for what the source holds already.
+const FIRST_LOAD: Duration = Duration::from_secs(1);
 
 /// Where a new object goes.
 pub(super) struct Place {
@@ -222,9 +226,30 @@ impl Session {
             object.detail = detail;
         }
         refuse_unstorable(object.columns().unwrap_or_default())?;
+        let (id, name) = (object.id, object.name.clone());
         stage.create(object);
         self.put(stage).await?;
+        if self.open.is_none() && source.rate().is_none() {
+            self.await_first_load(id, &name).await;
+        }
         Ok(Outcome::Done("CREATE SOURCE".to_owned()))
+    }
+
+    /// Waits a moment for what a new source holds already, so that the next statement sees it; a source that
+    /// takes longer is left to itself, with a NOTICE.
+    async fn await_first_load(&mut self, id: u32, name: &str) {
+        let Some(status) = self.inner.shared.source(id) else { return };
+        let clock = Arc::clone(&self.inner.shared.clock);
+        tokio::select! {
+            () = status.wait_until_drained() => {}
+            () = clock.sleep(FIRST_LOAD) => self.notices.push(Notice {
+                severity: "NOTICE",
+                sqlstate: "00000",
+                message: format!("source \"{name}\" is still loading"),
+                detail: None,
+                hint: Some(format!("WAIT FOR {} returns when it has caught up.", super::copy::quoted(name))),
+            }),
+        }
     }
 
     pub(super) async fn create_view(&mut self, s: &CreateView) -> Result<Outcome> {

@@ -7,7 +7,6 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::display::DisplayableExecutionPlan;
 use datafusion::physical_plan::memory::MemoryStream;
-use datafusion::physical_plan::{ExecutionPlan, collect};
 use datafusion::scalar::ScalarValue;
 use datafusion::sql::sqlparser::ast;
 use futures::TryStreamExt;
@@ -84,12 +83,14 @@ impl Session {
         }
         let plan = planning.state.optimize(&plan)?;
         let state = &planning.state;
-        let physical: Arc<dyn ExecutionPlan> =
-            state.query_planner().create_physical_plan(&plan, state).await?;
         let text = if options.analyze {
-            collect(Arc::clone(&physical), state.task_ctx()).await?;
+            let query = batch::query(state, &plan).await?;
+            let physical = query.plan();
+            let mut rows = query.start(&self.inner.shared.pool, state.task_ctx());
+            while rows.try_next().await?.is_some() {}
             DisplayableExecutionPlan::with_metrics(physical.as_ref()).indent(true).to_string()
         } else {
+            let physical = state.query_planner().create_physical_plan(&plan, state).await?;
             DisplayableExecutionPlan::new(physical.as_ref()).indent(options.verbose).to_string()
         };
         Ok(text.lines().map(str::to_owned).collect())
@@ -223,7 +224,7 @@ impl Session {
         let shared = &self.inner.shared;
         let state = batch::state_at(&shared.state, shared, snapshot, Viewer::default());
         let plan = state.optimize(&break_ties(bound.plan)?)?;
-        Ok(batch::stream(&state, &plan).await?.try_collect().await?)
+        Ok(batch::stream(shared, &state, &plan).await?.try_collect().await?)
     }
 }
 

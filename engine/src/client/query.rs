@@ -51,7 +51,7 @@ impl Session {
             ast::Statement::Insert(insert) => self.insert(insert, values).await,
             ast::Statement::Update(update) => self.update(update, values).await,
             ast::Statement::Delete(delete) => self.delete(delete, values).await,
-            ast::Statement::Truncate(truncate) => self.truncate(truncate).await,
+            ast::Statement::Truncate(truncate) => Box::pin(self.truncate(truncate)).await,
             ast::Statement::CreateTable(table) => self.create_table(table, parsed, values).await,
             ast::Statement::Analyze { .. } => Ok(Outcome::Done("ANALYZE".to_owned())),
             ast::Statement::Vacuum(_) => Ok(Outcome::Done("VACUUM".to_owned())),
@@ -106,7 +106,7 @@ impl Session {
             plan = plan.replace_params_with_values(&ParamValues::from(values))?;
         }
         let plan = planning.state.optimize(&plan)?;
-        let stream = batch::stream(&planning.state, &plan).await?;
+        let stream = batch::stream(&self.inner.shared, &planning.state, &plan).await?;
         for change in planning.functions.take_settings() {
             self.settings.set(&change.name, Some(&change.value), change.local)?;
         }

@@ -1,5 +1,9 @@
 //! Session settings: `SET`, `RESET`, `SHOW` and what the client is told of them.
 
+mod value;
+
+use std::time::Duration;
+
 use levada_catalog::pg::{self, PgContext};
 use levada_planner::statement::Setting;
 use levada_planner::statement::SettingValue;
@@ -45,6 +49,16 @@ pub(super) struct Settings {
     reported: Vec<(String, String)>,
 }
 
+impl SessionOptions {
+    /// Whether the settings can have their values; those of unknown names are left out.
+    ///
+    /// # Errors
+    /// 22023 for the first that cannot.
+    pub fn check(&self) -> Result<()> {
+        self.settings.iter().try_for_each(|(name, value)| value::checked(name, value).map(drop))
+    }
+}
+
 impl Settings {
     pub(super) fn new(options: &SessionOptions) -> Self {
         let own = |name: &str, value: &str| (name.to_owned(), value.to_owned());
@@ -57,8 +71,9 @@ impl Settings {
             pg::setting(&PgContext::default(), name).is_some() || name.contains('.')
         };
         for (name, value) in options.settings.iter().filter(known) {
+            let value = value::checked(name, value).unwrap_or_else(|_refused| value.clone());
             startup.retain(|(n, _)| !n.eq_ignore_ascii_case(name));
-            startup.push((name.clone(), value.clone()));
+            startup.push((name.clone(), value));
         }
         Self { values: startup.clone(), before_local: Vec::new(), startup, reported: Vec::new() }
     }
@@ -73,6 +88,11 @@ impl Settings {
         let own = self.values.iter().find(|(n, _)| n.eq_ignore_ascii_case(name));
         own.map(|(_, v)| v.clone())
             .or_else(|| pg::setting(&PgContext::default(), name).map(str::to_owned))
+    }
+
+    /// The value of a setting that is a duration; [`None`] when it is 0.
+    pub(super) fn duration(&self, name: &str) -> Option<Duration> {
+        value::duration(&self.get(name)?)
     }
 
     /// Schemas to search, in order.
@@ -104,7 +124,7 @@ impl Settings {
                 format!("parameter \"{name}\" cannot be changed"),
             ));
         }
-        let value = value.map(|v| checked(name, v)).transpose()?;
+        let value = value.map(|v| value::checked(name, v)).transpose()?;
         if local {
             let before = self.values.iter().find(|(n, _)| n.eq_ignore_ascii_case(name));
             self.before_local.push((name.to_owned(), before.map(|(_, v)| v.clone())));
@@ -140,35 +160,6 @@ impl Settings {
         let changed: Vec<_> = all.iter().filter(|s| !self.reported.contains(s)).cloned().collect();
         self.reported = all;
         changed
-    }
-}
-
-/// The value in its canonical form.
-fn checked(name: &str, value: &str) -> Result<String> {
-    let wrong = || {
-        Error::statement("22023", format!("invalid value for parameter \"{name}\": \"{value}\""))
-    };
-    match name.to_ascii_lowercase().as_str() {
-        "client_encoding" => {
-            let plain = value.trim_matches('\'').replace(['-', '_'], "").to_ascii_uppercase();
-            match plain.as_str() {
-                "UTF8" | "UNICODE" => Ok("UTF8".to_owned()),
-                _ => Err(wrong()),
-            }
-        }
-        "statement_timeout" | "lock_timeout" | "idle_in_transaction_session_timeout" => {
-            let number = value.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-            number.trim().parse::<u64>().map_err(|_lost| wrong())?;
-            Ok(value.to_owned())
-        }
-        "default_transaction_read_only" | "standard_conforming_strings" => {
-            match value.to_ascii_lowercase().as_str() {
-                "on" | "true" | "yes" | "1" => Ok("on".to_owned()),
-                "off" | "false" | "no" | "0" => Ok("off".to_owned()),
-                _ => Err(wrong()),
-            }
-        }
-        _ => Ok(value.to_owned()),
     }
 }
 

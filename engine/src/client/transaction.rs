@@ -8,6 +8,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use datafusion::execution::memory_pool::MemoryReservation;
 use levada_catalog::{Catalog, Change, ChangeSet, Object, ObjectId};
 use levada_planner::delta_plan::DeltaPlan;
 use levada_planner::statement::{Isolation, Statement, Transaction as Words, TransactionModes};
@@ -17,7 +18,7 @@ use levada_storage::epoch::Epoch;
 use super::{Outcome, Session};
 use crate::error::{Error, Result};
 use crate::snapshot::SnapshotSet;
-use crate::transaction::Transaction;
+use crate::transaction::{Commitment, Transaction};
 
 /// A transaction in progress.
 pub(super) struct Open {
@@ -41,6 +42,8 @@ pub(super) struct Stage {
     views: Vec<(ObjectId, DeltaPlan)>,
     append: BTreeSet<ObjectId>,
     deltas: Vec<(u32, DeltaBatch)>,
+    /// Memory that rows of `deltas` are counted in.
+    memory: Vec<Arc<MemoryReservation>>,
 }
 
 impl Stage {
@@ -52,6 +55,7 @@ impl Stage {
             views: Vec::new(),
             append: BTreeSet::new(),
             deltas: Vec::new(),
+            memory: Vec::new(),
         }
     }
 
@@ -108,8 +112,9 @@ impl Stage {
         self.changes.is_empty() && self.deltas.is_empty()
     }
 
-    fn into_transaction(self) -> Transaction {
+    fn into_transaction(self, commitment: Arc<Commitment>) -> Transaction {
         Transaction {
+            commitment,
             catalog_version: self.version,
             next_object_id: self.catalog.next_id(),
             catalog: self.changes,
@@ -184,12 +189,23 @@ impl Session {
         }
     }
 
+    /// Keeps memory counted for as long as the rows of it wait for COMMIT.
+    pub(super) fn hold(&mut self, memory: MemoryReservation) {
+        if let Some(stage) = self.open.as_mut().and_then(|open| open.staged.as_mut()) {
+            stage.memory.push(Arc::new(memory));
+        }
+    }
+
     async fn commit_stage(&mut self, stage: Stage) -> Result<Option<Epoch>> {
         if stage.is_empty() {
             return Ok(None);
         }
         let defines = !stage.changes.is_empty();
-        let epoch = self.inner.commit(stage.into_transaction()).await?;
+        let commitment = self.withdrawal.renew();
+        let committed = self.inner.commit(stage.into_transaction(commitment)).await;
+        // What is over can no longer be taken for running.
+        self.withdrawal.renew();
+        let epoch = committed?;
         if defines {
             self.inner.reconcile();
         }

@@ -1,6 +1,6 @@
 //! `levada sql`: SQL without a server.
 
-use std::io::Read;
+use std::io::{IsTerminal, Read, Write};
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -8,6 +8,12 @@ use clap::Args;
 
 use crate::command::script::{self, Style};
 use crate::config;
+
+/// What someone is told who gave neither a file nor a command, and would wait for a prompt.
+const AT_A_TERMINAL: &str = "\
+reading statements from the terminal; Ctrl-D runs them, Ctrl-C leaves
+To work statement by statement, start `levada serve` and connect with psql by the line that it prints.
+For one statement: levada sql -c 'SELECT 1'.  For a file: levada sql FILE.";
 
 /// Arguments of `sql`.
 #[derive(Debug, Args)]
@@ -44,11 +50,13 @@ impl Sql {
                     .with_context(|| format!("could not read \"{path}\""))?;
                 (path, text)
             }
-            (None, _) => {
+            (None, file) => {
+                let mut stdin = std::io::stdin();
+                if file.is_none() && stdin.is_terminal() {
+                    writeln!(std::io::stderr(), "{AT_A_TERMINAL}")?;
+                }
                 let mut text = String::new();
-                std::io::stdin()
-                    .read_to_string(&mut text)
-                    .context("could not read standard input")?;
+                stdin.read_to_string(&mut text).context("could not read standard input")?;
                 ("-".to_owned(), text)
             }
         };

@@ -2,15 +2,22 @@
 //!
 //! Each connection has a slot with its process id and secret key. While a statement runs the slot
 //! holds its [`CancellationToken`]; a `CancelRequest` with the right key fires it. A request that
-//! comes between two statements does nothing.
+//! comes between two statements does nothing. [`Running`] is that statement's side: the token and the
+//! deadline of `statement_timeout`.
 
 use std::collections::HashMap;
+use std::future::{Future, pending};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use pgwire::messages::startup::SecretKey;
 use rustls::crypto::SecureRandom;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+
+use crate::sqlstate::Report;
 
 /// The connections of a server.
 #[derive(Debug)]
@@ -37,6 +44,43 @@ struct Slot {
     pid: i32,
     key: Bytes,
     running: Mutex<Option<CancellationToken>>,
+}
+
+/// A statement that runs: what may interrupt it.
+pub(crate) struct Running {
+    token: CancellationToken,
+    deadline: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+}
+
+impl Running {
+    fn new(token: CancellationToken, limit: Option<Duration>) -> Self {
+        let deadline = limit.map(|limit| {
+            let reached = async move { drop(timeout(limit, pending::<()>()).await) };
+            Box::pin(reached) as Pin<Box<dyn Future<Output = ()> + Send>>
+        });
+        Self { token, deadline }
+    }
+
+    /// Returns, with what to tell the client, when the statement is to stop. May be dropped and asked
+    /// again.
+    pub(crate) async fn interrupted(&mut self) -> Report {
+        let deadline = async {
+            match &mut self.deadline {
+                Some(deadline) => deadline.await,
+                None => pending().await,
+            }
+        };
+        let reason = tokio::select! {
+            biased;
+            () = self.token.cancelled() => "user request",
+            () = deadline => "statement timeout",
+        };
+        if reason == "statement timeout" {
+            // It stays reached; its future does not.
+            self.deadline = Some(Box::pin(std::future::ready(())));
+        }
+        Report::error("57014", format!("canceling statement due to {reason}"))
+    }
 }
 
 impl Registry {
@@ -106,11 +150,11 @@ impl Registration {
         }
     }
 
-    /// A statement begins: the token that a `CancelRequest` fires.
-    pub(crate) fn begin(&self) -> CancellationToken {
+    /// A statement begins, which may take as long as `limit`.
+    pub(crate) fn begin(&self, limit: Option<Duration>) -> Running {
         let token = CancellationToken::new();
         *lock(&self.slot.running) = Some(token.clone());
-        token
+        Running::new(token, limit)
     }
 
     /// The statement is over.
@@ -143,13 +187,13 @@ mod tests {
     fn only_the_right_key_fires_and_only_while_running() {
         let registry = Registry::new(2);
         let connection = registry.register(32).expect("a free place");
-        let token = connection.begin();
+        let token = connection.begin(None).token;
         registry.cancel(connection.pid(), &SecretKey::I32(1));
         assert!(!token.is_cancelled(), "wrong key");
         connection.end();
         registry.cancel(connection.pid(), &connection.key());
         assert!(!token.is_cancelled(), "nothing is running");
-        let token = connection.begin();
+        let token = connection.begin(None).token;
         registry.cancel(connection.pid(), &connection.key());
         assert!(token.is_cancelled(), "running, right key");
     }

@@ -15,7 +15,7 @@ use pgwire::messages::response::{
 use pgwire::messages::startup::ParameterStatus;
 use tokio_util::sync::CancellationToken;
 
-use crate::pg::cancel::Registration;
+use crate::pg::cancel::{Registration, Running};
 use crate::pg::frontend::Request;
 use crate::pg::guard::Violation;
 use crate::pg::portal::{Portal, Statement};
@@ -144,19 +144,20 @@ impl Client {
     /// Runs a statement until its outcome is known, and tells the session if that fails.
     pub(crate) async fn execute(
         &mut self,
-        token: &CancellationToken,
+        running: &mut Running,
         statement: &Prepared,
         values: Vec<ScalarValue>,
     ) -> Result<Outcome, Failure> {
-        let running = Box::pin(self.session.execute(statement, values));
-        let outcome = rows::guarded(token, &self.wire, running).await?;
+        let withdrawal = self.session.withdrawal();
+        let work = Box::pin(self.session.execute(statement, values));
+        let outcome = rows::guarded_commit(running, &self.wire, &withdrawal, work).await?;
         self.put_notices();
         Ok(outcome?)
     }
 
-    /// A statement begins: the token that cancels it.
-    pub(crate) fn begin(&self) -> CancellationToken {
-        self.registration.begin()
+    /// A statement begins: what may interrupt it.
+    pub(crate) fn begin(&self) -> Running {
+        self.registration.begin(self.session.statement_timeout())
     }
 
     /// The statement is over.

@@ -15,8 +15,8 @@ use datafusion::error::DataFusionError;
 use futures::StreamExt;
 use levada_engine::client::{CopyFormat, CopyIn, CopyOptions, CopyOut};
 use pgwire::messages::copy::{CopyDone, CopyInResponse, CopyOutResponse};
-use tokio_util::sync::CancellationToken;
 
+use crate::pg::cancel::Running;
 use crate::pg::client::{Client, broken};
 use crate::pg::encode;
 use crate::pg::frontend::Request;
@@ -61,7 +61,7 @@ trait Decoder: Send {
 pub(crate) async fn from_client(
     client: &mut Client,
     mut copy: CopyIn,
-    token: &CancellationToken,
+    running: &mut Running,
 ) -> Result<String, Failure> {
     let count = copy.schema.fields().len();
     let (format, formats) = response(copy.options.format, count)?;
@@ -79,7 +79,7 @@ pub(crate) async fn from_client(
     loop {
         let request = tokio::select! {
             biased;
-            () = token.cancelled() => return Err(Failure::Statement(rows::cancelled())),
+            report = running.interrupted() => return Err(Failure::Statement(report)),
             request = client.wire.request() => request,
         };
         match request {
@@ -113,8 +113,9 @@ pub(crate) async fn from_client(
     for batch in columns.take_all()? {
         copy.push(&batch)?;
     }
+    let withdrawal = client.session.withdrawal();
     let finishing = Box::pin(copy.finish(&mut client.session));
-    let rows = rows::guarded(token, &client.wire, finishing).await??;
+    let rows = rows::guarded_commit(running, &client.wire, &withdrawal, finishing).await??;
     Ok(tag::of_copy(rows))
 }
 
@@ -125,7 +126,7 @@ pub(crate) async fn from_client(
 pub(crate) async fn to_client(
     client: &mut Client,
     copy: CopyOut,
-    token: &CancellationToken,
+    running: &mut Running,
 ) -> Result<String, Failure> {
     let CopyOut { rows: mut result, options } = copy;
     let count = result.schema.fields().len();
@@ -146,7 +147,7 @@ pub(crate) async fn to_client(
         })?;
     }
     let mut sent = 0_u64;
-    while let Some(batch) = rows::guarded(token, &client.wire, result.stream.next()).await? {
+    while let Some(batch) = rows::guarded(running, &client.wire, result.stream.next()).await? {
         let batch = batch?;
         let columns = rows::columns(&batch, &result.schema, &writer.formats(count));
         for row in 0..batch.num_rows() {
@@ -156,7 +157,7 @@ pub(crate) async fn to_client(
             })?;
             sent += 1;
             if client.wire.output.len() >= crate::pg::wire::OUTPUT_BYTES {
-                rows::relieve(token, &mut client.wire).await?;
+                rows::relieve(running, &mut client.wire).await?;
             }
         }
     }

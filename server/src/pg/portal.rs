@@ -17,8 +17,8 @@ use pgwire::messages::data::{NoData, ParameterDescription};
 use pgwire::messages::extendedquery::{
     BindComplete, CloseComplete, ParseComplete, PortalSuspended,
 };
-use tokio_util::sync::CancellationToken;
 
+use crate::pg::cancel::Running;
 use crate::pg::client::Client;
 use crate::pg::encode::Format;
 use crate::pg::frontend::{Bind, Request, Target};
@@ -128,10 +128,10 @@ async fn analyse(
     types: &[u32],
 ) -> Result<(Vec<(u32, DataType)>, Option<SchemaRef>), Failure> {
     let given: Vec<Option<DataType>> = types.iter().map(|oid| types::arrow_type(*oid)).collect();
-    let token = client.begin();
+    let mut running = client.begin();
     let described = {
         let describing = Box::pin(client.session.describe(prepared, &given));
-        rows::guarded(&token, &client.wire, describing).await
+        rows::guarded(&mut running, &client.wire, describing).await
     };
     client.end();
     let description = described??;
@@ -236,8 +236,8 @@ async fn execute(client: &mut Client, name: String, rows_max: usize) -> Result<(
         client.session.begin_implicit();
         client.implicit = true;
     }
-    let token = client.begin();
-    let ran = run(client, &mut portal, &name, rows_max, &token).await;
+    let mut running = client.begin();
+    let ran = run(client, &mut portal, &name, rows_max, &mut running).await;
     client.end();
     ran?;
     client.portals.insert(name, portal);
@@ -249,11 +249,11 @@ async fn run(
     portal: &mut Portal,
     name: &str,
     rows_max: usize,
-    token: &CancellationToken,
+    running: &mut Running,
 ) -> Result<(), Failure> {
     match &mut portal.state {
-        State::Bound => start(client, portal, rows_max, token).await,
-        State::Running(_) => advance(client, portal, rows_max, token).await,
+        State::Bound => start(client, portal, rows_max, running).await,
+        State::Running(_) => advance(client, portal, rows_max, running).await,
         State::Exhausted(tag) => {
             client.complete(tag.clone());
             Ok(())
@@ -269,7 +269,7 @@ async fn start(
     client: &mut Client,
     portal: &mut Portal,
     rows_max: usize,
-    token: &CancellationToken,
+    running: &mut Running,
 ) -> Result<(), Failure> {
     let statement = Arc::clone(&portal.statement);
     let Some(prepared) = &statement.prepared else {
@@ -278,7 +278,7 @@ async fn start(
     };
     let values = portal.values.clone();
     portal.state = State::Done;
-    match client.execute(token, prepared, values).await? {
+    match client.execute(running, prepared, values).await? {
         Outcome::Rows(result) => {
             let described = statement.fields.as_ref().map_or(0, |fields| fields.fields().len());
             if described != result.schema.fields().len() {
@@ -289,7 +289,7 @@ async fn start(
             }
             let formats = formats(&portal.column_formats, result.schema.fields().len())?;
             portal.state = State::Running(Cursor::new(result, formats));
-            advance(client, portal, rows_max, token).await
+            advance(client, portal, rows_max, running).await
         }
         Outcome::Done(tag) => {
             client.complete(tag);
@@ -300,12 +300,12 @@ async fn start(
             Ok(())
         }
         Outcome::CopyIn(copy) => {
-            let tag = copy::from_client(client, copy, token).await?;
+            let tag = copy::from_client(client, copy, running).await?;
             client.complete(tag);
             Ok(())
         }
         Outcome::CopyOut(copy) => {
-            let tag = copy::to_client(client, copy, token).await?;
+            let tag = copy::to_client(client, copy, running).await?;
             client.complete(tag);
             Ok(())
         }
@@ -317,12 +317,12 @@ async fn advance(
     client: &mut Client,
     portal: &mut Portal,
     rows_max: usize,
-    token: &CancellationToken,
+    running: &mut Running,
 ) -> Result<(), Failure> {
     let State::Running(cursor) = &mut portal.state else {
         return Ok(());
     };
-    match cursor.send(&mut client.wire, token, rows_max).await? {
+    match cursor.send(&mut client.wire, running, rows_max).await? {
         (Progress::Suspended, _) => client.wire.put(&PortalSuspended::new()),
         (Progress::Finished, sent) => {
             let tag = cursor.tag(sent);

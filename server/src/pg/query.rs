@@ -5,6 +5,7 @@
 
 use levada_engine::client::{Outcome, Prepared};
 
+use crate::pg::cancel::Running;
 use crate::pg::client::Client;
 use crate::pg::copy;
 use crate::pg::rows::{self, Cursor, Failure};
@@ -34,8 +35,8 @@ pub(crate) async fn run(client: &mut Client, text: String) -> Result<(), Failure
     }
     let mut failed = false;
     for statement in &statements {
-        let token = client.begin();
-        let answered = one(client, statement, &token).await;
+        let mut running = client.begin();
+        let answered = one(client, statement, &mut running).await;
         client.end();
         match answered {
             Ok(()) => {}
@@ -60,23 +61,23 @@ pub(crate) async fn run(client: &mut Client, text: String) -> Result<(), Failure
 async fn one(
     client: &mut Client,
     statement: &Prepared,
-    token: &tokio_util::sync::CancellationToken,
+    running: &mut Running,
 ) -> Result<(), Failure> {
-    match client.execute(token, statement, Vec::new()).await? {
+    match client.execute(running, statement, Vec::new()).await? {
         Outcome::Rows(result) => {
             client.wire.put(&rows::describe(&result.schema, &[]));
             let mut cursor = Cursor::new(result, Vec::new());
-            let (_, sent) = cursor.send(&mut client.wire, token, 0).await?;
+            let (_, sent) = cursor.send(&mut client.wire, running, 0).await?;
             client.complete(cursor.tag(sent));
         }
         Outcome::Done(tag) => client.complete(tag),
         Outcome::Empty => client.complete_empty(),
         Outcome::CopyIn(copy) => {
-            let tag = copy::from_client(client, copy, token).await?;
+            let tag = copy::from_client(client, copy, running).await?;
             client.complete(tag);
         }
         Outcome::CopyOut(copy) => {
-            let tag = copy::to_client(client, copy, token).await?;
+            let tag = copy::to_client(client, copy, running).await?;
             client.complete(tag);
         }
     }

@@ -5,16 +5,17 @@
 //! one is out: a slow reader slows the query, and memory does not grow with the result.
 
 use std::future::Future;
+use std::pin::pin;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
 use bytes::{BufMut, BytesMut};
 use datafusion::execution::SendableRecordBatchStream;
 use futures::StreamExt;
-use levada_engine::client::{Rows, RowsTag};
+use levada_engine::client::{Rows, RowsTag, Withdrawal};
 use pgwire::messages::data::{FieldDescription, RowDescription};
-use tokio_util::sync::CancellationToken;
 
+use crate::pg::cancel::Running;
 use crate::pg::encode::{self, Column, Format};
 use crate::pg::wire::Wire;
 use crate::pg::{tag, types};
@@ -83,7 +84,7 @@ impl Cursor {
     pub(crate) async fn send(
         &mut self,
         wire: &mut Wire,
-        token: &CancellationToken,
+        running: &mut Running,
         rows_max: usize,
     ) -> Result<(Progress, u64), Failure> {
         let mut sent = 0_u64;
@@ -99,12 +100,12 @@ impl Cursor {
                     sent += 1;
                     left -= 1;
                     if wire.output.len() >= crate::pg::wire::OUTPUT_BYTES {
-                        relieve(token, wire).await?;
+                        relieve(running, wire).await?;
                     }
                 }
                 self.page = None;
             }
-            match guarded(token, wire, self.stream.next()).await? {
+            match guarded(running, wire, self.stream.next()).await? {
                 None => return Ok((Progress::Finished, sent)),
                 Some(batch) => self.page = Some(self.page_of(&batch?)),
             }
@@ -181,18 +182,36 @@ pub(crate) fn describe(schema: &Schema, formats: &[Format]) -> RowDescription {
 /// # Errors
 /// When one of the two comes first.
 pub(crate) async fn guarded<T>(
-    token: &CancellationToken,
+    running: &mut Running,
     wire: &Wire,
     work: impl Future<Output = T>,
 ) -> Result<T, Failure> {
-    if token.is_cancelled() {
-        return Err(Failure::Statement(cancelled()));
-    }
+    // The interruptions are looked at first: work that is always ready would hide them.
     tokio::select! {
         biased;
-        done = work => Ok(done),
-        () = token.cancelled() => Err(Failure::Statement(cancelled())),
+        report = running.interrupted() => Err(Failure::Statement(report)),
         () = wire.lost() => Err(Failure::Gone),
+        done = work => Ok(done),
+    }
+}
+
+/// As [`guarded`], for work that may commit: what can no longer be withdrawn is waited for.
+///
+/// # Errors
+/// When the statement is cancelled or the client vanishes, and nothing of the work happens.
+pub(crate) async fn guarded_commit<T>(
+    running: &mut Running,
+    wire: &Wire,
+    withdrawal: &Withdrawal,
+    work: impl Future<Output = T>,
+) -> Result<T, Failure> {
+    let mut work = pin!(work);
+    match guarded(running, wire, &mut work).await {
+        Err(failure) if !withdrawal.withdraw() => {
+            let done = work.await;
+            if matches!(failure, Failure::Gone) { Err(Failure::Gone) } else { Ok(done) }
+        }
+        result => result,
     }
 }
 
@@ -200,15 +219,10 @@ pub(crate) async fn guarded<T>(
 ///
 /// # Errors
 /// When it is cancelled or the socket fails.
-pub(crate) async fn relieve(token: &CancellationToken, wire: &mut Wire) -> Result<(), Failure> {
+pub(crate) async fn relieve(running: &mut Running, wire: &mut Wire) -> Result<(), Failure> {
     tokio::select! {
         biased;
-        () = token.cancelled() => Err(Failure::Statement(cancelled())),
+        report = running.interrupted() => Err(Failure::Statement(report)),
         done = wire.relieve() => done.map_err(Failure::socket),
     }
-}
-
-/// What a cancelled statement answers.
-pub(crate) fn cancelled() -> Report {
-    Report::error("57014", "canceling statement due to user request")
 }

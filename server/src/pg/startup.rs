@@ -23,7 +23,7 @@ use crate::pg::cancel::Registry;
 use crate::pg::client::{self, Client};
 use crate::pg::guard::Frame;
 use crate::pg::wire::Wire;
-use crate::sqlstate::Report;
+use crate::sqlstate::{Report, Severity};
 
 const CANCEL_REQUEST: i32 = 80_877_102;
 const SSL_REQUEST: i32 = 80_877_103;
@@ -221,12 +221,15 @@ fn enter(
         let newest = if login.minor > 2 { NEWEST_PROTOCOL } else { 3 << 16 | i32::from(minor) };
         wire.put(&NegotiateProtocolVersion::new(newest, login.unsupported));
     }
-    let session = database.connect(SessionOptions {
+    let options = SessionOptions {
         user: login.user,
         database: DATABASE.to_owned(),
         settings: login.settings,
         pid: registration.pid(),
-    });
+    };
+    let fatal = |error| Report { severity: Severity::Fatal, ..Report::from(error) };
+    options.check().map_err(fatal)?;
+    let session = database.connect(options);
     wire.put(&Authentication::Ok);
     wire.put(&BackendKeyData::new(registration.pid(), registration.key()));
     Ok((session, registration))

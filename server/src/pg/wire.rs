@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::{Buf, BytesMut};
 use pgwire::messages::Message;
 use pgwire::messages::response::{ErrorResponse, NoticeResponse};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::TcpStream;
 
 use levada_engine::client::Notice;
@@ -27,7 +27,7 @@ pub(crate) const OUTPUT_BYTES: usize = 64 * 1024;
 const LOOK_AHEAD: Duration = Duration::from_millis(5);
 
 /// How often a waiting connection looks whether its client is still there.
-const PEER_CHECK_INTERVAL: Duration = Duration::from_secs(5);
+const PEER_CHECK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// A client's socket with its buffers.
 #[derive(Debug)]
@@ -191,19 +191,27 @@ impl Wire {
         }
     }
 
-    /// Returns when the client has vanished; looks every few seconds, and reads nothing.
+    /// Returns when the client has vanished; looks ten times a second, and reads nothing. A client that
+    /// sends a short statement and leaves at once still has it run.
     pub(crate) async fn lost(&self) {
         loop {
             let wait = tokio::time::timeout(PEER_CHECK_INTERVAL, std::future::pending::<()>());
-            if wait.await.is_ok() {
-                return;
-            }
-            let mut byte = [0];
-            let look = tokio::time::timeout(Duration::ZERO, self.stream.peek(&mut byte));
-            // Something to read, or nothing yet: the client is there.
-            if let Ok(Ok(0) | Err(_)) = look.await {
+            if wait.await.is_ok() || self.is_closed().await {
                 return;
             }
         }
+    }
+
+    /// Whether the client has closed its side, read or unread messages before that notwithstanding.
+    async fn is_closed(&self) -> bool {
+        let mut byte = [0];
+        let look = tokio::time::timeout(Duration::ZERO, self.stream.peek(&mut byte));
+        match look.await {
+            Ok(Ok(0) | Err(_)) => return true,
+            Ok(Ok(_)) => {}
+            Err(_nothing_yet) => return false,
+        }
+        let ready = tokio::time::timeout(Duration::ZERO, self.stream.ready(Interest::READABLE));
+        matches!(ready.await, Ok(Ok(ready)) if ready.is_read_closed())
     }
 }

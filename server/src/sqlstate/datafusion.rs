@@ -10,7 +10,14 @@ use datafusion::error::DataFusionError;
 use levada_engine::error::Error as EngineError;
 use levada_planner::Error as PlannerError;
 
+use crate::pg::types;
 use crate::sqlstate::{Position, Report};
+
+mod input;
+mod planning;
+
+use input::{cast, execution};
+use planning::plan;
 
 /// An error of DataFusion, unwrapped to the one that says what went wrong.
 pub(super) fn report(error: &DataFusionError) -> Report {
@@ -20,7 +27,7 @@ pub(super) fn report(error: &DataFusionError) -> Report {
         DataFusionError::ObjectStore(error) => object_store(error),
         DataFusionError::IoError(error) => input_output(error),
         DataFusionError::SQL(error, _) => syntax(&error.to_string()),
-        DataFusionError::NotImplemented(message) => Report::error("0A000", plain(message)),
+        DataFusionError::NotImplemented(message) => missing(message),
         DataFusionError::Plan(message) => plan(message),
         DataFusionError::Configuration(message) => Report::error("22023", plain(message)),
         DataFusionError::SchemaError(error, _) => schema(error),
@@ -158,6 +165,11 @@ fn line_and_column(place: &str) -> Option<Position> {
 fn schema(error: &SchemaError) -> Report {
     match error {
         SchemaError::FieldNotFound { field, valid_fields } => {
+            if let Some(table) = &field.relation
+                && !valid_fields.iter().any(|valid| valid.relation.as_ref() == Some(table))
+            {
+                return no_table(table.table()).with_span(field.spans.first());
+            }
             let report = Report::error("42703", format!("column {} does not exist", quoted(field)))
                 .with_span(field.spans.first());
             match nearest(field, valid_fields) {
@@ -171,11 +183,20 @@ fn schema(error: &SchemaError) -> Report {
             Report::error("42702", format!("column reference {} is ambiguous", quoted(field)))
                 .with_span(field.spans.first())
         }
-        SchemaError::DuplicateQualifiedField { name, .. }
-        | SchemaError::DuplicateUnqualifiedField { name } => {
+        SchemaError::DuplicateQualifiedField { qualifier, .. } => Report::error(
+            "42712",
+            format!("table name \"{}\" specified more than once", qualifier.table()),
+        )
+        .with_hint("Give one of them an alias."),
+        SchemaError::DuplicateUnqualifiedField { name } => {
             Report::error("42701", format!("column \"{name}\" specified more than once"))
         }
     }
+}
+
+/// A qualifier that names no table of FROM.
+fn no_table(name: &str) -> Report {
+    Report::error("42P01", format!("missing FROM-clause entry for table \"{name}\""))
 }
 
 /// `"table.column"`, as PostgreSQL quotes it.
@@ -215,82 +236,22 @@ pub(crate) fn distance(a: &str, b: &str) -> usize {
     row[b.len()]
 }
 
-/// DataFusion's planning errors carry only text; these are the families that clients tell apart.
-fn plan(message: &str) -> Report {
-    let message = plain(message);
-    if let Some(name) = between(&message, "table '", "' not found") {
-        let name = name.rsplit('.').next().unwrap_or(name);
-        return Report::error("42P01", format!("relation \"{name}\" does not exist"));
+/// What DataFusion does not do. A type that PostgreSQL does not have either is simply unknown.
+fn missing(message: &str) -> Report {
+    let text = plain(message);
+    if text.contains("does not support logical expression WindowFunction") {
+        return Report::error("42P20", "window functions are not allowed here")
+            .with_hint("Compute them in a subquery, and use their result outside of it.");
     }
-    if let Some(name) = between(&message, "invalid function '", "'")
-        .or_else(|| between(&message, "table function '", "' not found"))
-    {
-        let report = Report::error("42883", format!("function {name} does not exist"));
-        // DataFusion names the nearest of all, however far it is.
-        return match between(&message, "Did you mean '", "'") {
-            Some(other) if distance(name, other) * 3 <= name.chars().count() => {
-                report.with_hint(format!("Perhaps you meant {other}."))
-            }
-            _ => report,
-        };
+    if text.to_lowercase().contains("date part '") {
+        return Report::error("22023", text);
     }
-    let sqlstate = match message.as_str() {
-        m if m.contains("cannot coerce") || m.contains("Cannot coerce") => "42804",
-        m if m.contains("oercion from") || m.contains("ype mismatch") => "42804",
-        m if m.contains("can't be evaluated because there isn't a common type") => "42804",
-        m if m.contains("cannot infer common") || m.contains("Cannot infer common") => "42804",
-        m if m.contains("No function matches") || m.contains("no function matches") => "42883",
-        m if m.contains("must appear in the GROUP BY") || m.contains("must be in GROUP BY") => {
-            "42803"
+    match text.strip_prefix("unsupported SQL type ") {
+        Some(name) if types::by_name(&name.to_lowercase()).is_none() => {
+            Report::error("42704", format!("type \"{}\" does not exist", name.to_lowercase()))
         }
-        m if m.contains("could not be resolved from available columns") => "42803",
-        m if m.contains("ggregate function") && m.contains("not allowed") => "42803",
-        m if m.contains("already exists") => "42P07",
-        m if m.contains("no value found for placeholder") => "42P02",
-        m if m.contains("project") && m.contains("unique") => "42701",
-        m if m.contains("nsupported") || m.contains("not supported") => "0A000",
-        _ => "42000",
-    };
-    Report::error(sqlstate, message)
-}
-
-fn execution(message: &str) -> Report {
-    let text = plain(message);
-    let lower = text.to_lowercase();
-    if lower.contains("divide by zero") || lower.contains("division by zero") {
-        return Report::error("22012", "division by zero");
+        _ => Report::error("0A000", text),
     }
-    if lower.contains("overflow") || lower.contains("out of range") {
-        return Report::error("22003", text);
-    }
-    if lower.contains("no value found for placeholder") {
-        return Report::error("42P02", text);
-    }
-    if lower.contains("cast") || lower.contains("parse") {
-        return Report::error("22P02", text);
-    }
-    if lower.contains("unsupported") || lower.contains("not supported") {
-        return Report::error("0A000", text);
-    }
-    Report::error("22000", text)
-}
-
-/// `Cannot cast string 'abc' to value of Int64 type` and its like.
-fn cast(message: &str) -> Report {
-    let text = plain(message);
-    if text.contains("overflow") || text.contains("out of range") || text.contains("too large") {
-        return Report::error("22003", text);
-    }
-    if let Some(value) = between(&text, "cast string '", "'")
-        && let Some(kind) = between(&text, "to value of ", " type")
-    {
-        let kind = postgres_word(kind);
-        return Report::error(
-            "22P02",
-            format!("invalid input syntax for type {kind}: \"{value}\""),
-        );
-    }
-    Report::error("22P02", text)
 }
 
 /// DataFusion calls some user errors internal; what names a type or a function is one of those.
@@ -310,8 +271,11 @@ fn postgres_word(arrow: &str) -> &str {
         "Float32" => "real",
         "Float64" => "double precision",
         "Boolean" => "boolean",
+        "Utf8" | "LargeUtf8" | "Utf8View" => "text",
         "Date32" | "Date64" => "date",
         other if other.starts_with("Timestamp") => "timestamp",
+        other if other.starts_with("Time") => "time",
+        other if other.starts_with("Interval") => "interval",
         other if other.starts_with("Decimal") => "numeric",
         other => other,
     }

@@ -5,8 +5,10 @@
 
 mod copy;
 mod extended;
+mod interrupt;
 mod process;
 mod protocol;
 mod simple;
+mod sqlstate;
 mod support;
 mod types;

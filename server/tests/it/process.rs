@@ -8,14 +8,14 @@ fn levada() -> Command {
 }
 
 /// A served database in a directory of its own.
-struct Served {
+pub(crate) struct Served {
     child: Child,
     ready: serde_json::Value,
     _data: tempfile::TempDir,
 }
 
 impl Served {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self::start_with(&[])
     }
 
@@ -35,7 +35,11 @@ impl Served {
         Self { child, ready, _data: data }
     }
 
-    fn port(&self, name: &str) -> String {
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(crate) fn port(&self, name: &str) -> String {
         self.ready[name].to_string()
     }
 
@@ -190,4 +194,52 @@ fn a_query_beyond_the_memory_limit_fails_alone() {
     assert!(error.contains("53200"), "more than the limit: {error}");
     let still = served.psql(&["-Atc", "SELECT count(*) FROM t"]);
     assert_eq!(String::from_utf8_lossy(&still.stdout).trim(), "20000", "the server goes on");
+}
+
+#[test]
+fn a_copy_beyond_the_memory_limit_is_refused_as_a_whole() {
+    use std::io::Write;
+    let served = Served::start_with(&["--memory-limit", "8MB"]);
+    assert!(served.psql(&["-c", "CREATE TABLE t (a text)"]).status.success(), "a table");
+    let mut child = served
+        .psql_command(&["-v", "VERBOSITY=verbose", "-c", "COPY t FROM STDIN"])
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("psql runs");
+    let mut input = child.stdin.take().expect("piped");
+    let line = format!("{}\n", "z".repeat(99));
+    for _ in 0..300 {
+        // psql stops reading when it is refused.
+        if input.write_all(line.repeat(1000).as_bytes()).is_err() {
+            break;
+        }
+    }
+    drop(input);
+    let refused = child.wait_with_output().expect("psql ends");
+    let error = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(error.contains("53200"), "30 MB of rows: {error}");
+    let none = served.psql(&["-Atc", "SELECT count(*) FROM t"]);
+    assert_eq!(String::from_utf8_lossy(&none.stdout).trim(), "0", "nothing of it");
+    let fits = served.psql(&["-c", "INSERT INTO t VALUES ('a')"]);
+    assert!(fits.status.success(), "the memory is given back");
+}
+
+#[test]
+fn sql_at_a_terminal_says_what_it_waits_for() {
+    use std::io::Write;
+    let command = format!("{} sql", env!("CARGO_BIN_EXE_levada"));
+    let mut child = Command::new("script")
+        .args(["-qec", &command, "/dev/null"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("a terminal");
+    let mut terminal = child.stdin.take().expect("piped");
+    terminal.write_all(b"SELECT 40 + 2 AS sum;\n\x04").expect("it listens");
+    let output = child.wait_with_output().expect("it ends");
+    drop(terminal);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(said.contains("Ctrl-D") && said.contains("psql"), "help: {said}");
+    assert!(said.contains("42"), "and the answer: {said}");
 }
