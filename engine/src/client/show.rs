@@ -118,7 +118,7 @@ impl Session {
         }
         for id in seen {
             if let Some(sink) = self.inner.shared.sink(id) {
-                crate::emit::settle_one(&self.inner.shared, &sink).await;
+                crate::emit::settle_one(&self.inner.shared, id, &sink).await;
             }
         }
         Ok(Outcome::Done("WAIT".to_owned()))
