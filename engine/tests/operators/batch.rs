@@ -113,14 +113,13 @@ fn a_window_sum_slides_exactly() {
 }
 
 #[test]
-fn an_integer_sum_out_of_range_is_an_error() {
+fn a_sum_of_bigints_is_numeric() {
     let max = (Some(1), None, i64::MAX);
     run(async {
         for sql in ["SELECT sum(n) FROM t", "SELECT g, sum(n) FROM t GROUP BY g"] {
-            let error = query(sql, &[max, max], 2).await.expect_err("too large");
-            assert!(error.to_string().contains("bigint out of range"), "{error}");
-            let fits = query(sql, &[max, max, (Some(1), None, -i64::MAX)], 3).await;
-            assert_eq!(fits.expect("an answer").len(), 1, "an excess on the way is none");
+            let sums = query(sql, &[max, max], 2).await.expect("an answer");
+            let sum = sums.keys().next().expect("a row");
+            assert!(sum.ends_with("'18446744073709551614'"), "{sum}");
         }
     });
 }

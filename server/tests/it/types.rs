@@ -75,7 +75,7 @@ async fn binary_forms_are_read_by_a_driver() {
     let moment: SystemTime = row.get(7);
     let expected = SystemTime::UNIX_EPOCH + Duration::from_secs(946_684_801);
     assert_eq!(moment, expected, "timestamp");
-    assert_eq!(row.get::<_, Vec<i64>>(8), [1, 2], "int8[]");
+    assert_eq!(row.get::<_, Vec<i32>>(8), [1, 2], "int4[]");
     assert_eq!(row.get::<_, &[u8]>(9), b"ab", "bytea");
     assert_eq!(row.get::<_, Option<i32>>(10), None, "null");
 }
