@@ -17,6 +17,7 @@ mod explain;
 mod lineage;
 mod pipeline;
 mod place;
+mod planning;
 mod query;
 mod setting;
 mod show;
@@ -125,6 +126,9 @@ pub enum TransactionStatus {
     Failed,
 }
 
+/// Text of so many bytes is parsed apart: it takes longer than a client should be kept waiting.
+const READ_APART_BYTES: usize = 8 << 10;
+
 /// One parsed statement. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Prepared {
@@ -151,6 +155,8 @@ pub struct Session {
     open: Option<Open>,
     prepared: BTreeMap<String, (Prepared, Vec<Option<DataType>>)>,
     withdrawal: Withdrawal,
+    /// When the statement began, in microseconds since 1970 UTC.
+    statement_at: i64,
 }
 
 impl Database {
@@ -181,6 +187,7 @@ impl Database {
             open: None,
             prepared: BTreeMap::new(),
             withdrawal: Withdrawal::default(),
+            statement_at: self.inner.shared.clock.now_us(),
         }
     }
 
@@ -212,13 +219,19 @@ impl Session {
     /// A syntax error with its position in `text`.
     #[expect(clippy::unused_self, reason = "how text is read is a matter of the session")]
     pub fn parse(&self, text: &str) -> Result<Vec<Prepared>> {
-        let whole: Arc<str> = text.into();
-        let prepared = |parsed: Parsed| Prepared {
-            text: parsed.text.clone(),
-            parsed: Arc::new(parsed),
-            whole: Arc::clone(&whole),
-        };
-        Ok(parse::parse(text)?.into_iter().map(prepared).collect())
+        parse_all(text)
+    }
+
+    /// As [`Self::parse`]; a long text is read on a thread of its own, so that others are not held up.
+    ///
+    /// # Errors
+    /// Those of [`Self::parse`].
+    pub async fn read(&self, text: &str) -> Result<Vec<Prepared>> {
+        if text.len() < READ_APART_BYTES {
+            return parse_all(text);
+        }
+        let text = text.to_owned();
+        self.inner.shared.pool.spawn("parse", async move { parse_all(&text) }).join().await?
     }
 
     /// Parameter types and output columns; `given` are the types the client declared.
@@ -230,6 +243,7 @@ impl Session {
         statement: &Prepared,
         given: &[Option<DataType>],
     ) -> Result<Description> {
+        self.statement_at = self.inner.shared.clock.now_us();
         self.refuse_if_failed(&statement.parsed.statement)?;
         let described = self.describe_statement(&statement.parsed, given).await;
         described.map_err(|error| place::locate(error, statement))
@@ -244,6 +258,7 @@ impl Session {
         statement: &Prepared,
         values: Vec<ScalarValue>,
     ) -> Result<Outcome> {
+        self.statement_at = self.inner.shared.clock.now_us();
         let result = Box::pin(self.run(&statement.parsed, values)).await;
         if result.is_err() {
             self.fail();
@@ -257,7 +272,7 @@ impl Session {
     /// The first error; statements before it have been run.
     pub async fn run_script(&mut self, text: &str) -> Result<Outcome> {
         let mut last = Outcome::Empty;
-        for statement in self.parse(text)? {
+        for statement in self.read(text).await? {
             last = self.execute(&statement, Vec::new()).await?;
         }
         Ok(last)
@@ -371,4 +386,15 @@ fn unsupported(statement: &Statement) -> Error {
     let text = statement.to_string();
     let words: Vec<&str> = text.split_whitespace().take(2).collect();
     Error::statement("0A000", format!("{} is not supported yet", words.join(" ")))
+}
+
+/// Splits and parses a string of statements.
+fn parse_all(text: &str) -> Result<Vec<Prepared>> {
+    let whole: Arc<str> = text.into();
+    let prepared = |parsed: Parsed| Prepared {
+        text: parsed.text.clone(),
+        parsed: Arc::new(parsed),
+        whole: Arc::clone(&whole),
+    };
+    Ok(parse::parse(text)?.into_iter().map(prepared).collect())
 }

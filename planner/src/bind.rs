@@ -5,7 +5,7 @@
 //! caller.
 
 use std::borrow::Cow;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -43,6 +43,8 @@ pub struct Binder<'a> {
     search_path: Vec<String>,
     depth: usize,
     used: RefCell<Vec<ObjectId>>,
+    /// Whether rows are written: only then are the defaults of columns planned.
+    writes: Cell<bool>,
 }
 
 /// A bound query and the objects it names.
@@ -65,7 +67,15 @@ impl<'a> Binder<'a> {
         system: &'a SystemTables,
         search_path: Vec<String>,
     ) -> Self {
-        Self { state, catalog, system, search_path, depth: 0, used: RefCell::default() }
+        Self {
+            state,
+            catalog,
+            system,
+            search_path,
+            depth: 0,
+            used: RefCell::default(),
+            writes: Cell::new(false),
+        }
     }
 
     /// Plans a query in `PostgreSQL`'s terms: its shapes, and its names of output columns.
@@ -101,6 +111,7 @@ impl<'a> Binder<'a> {
         parameters: &[Option<DataType>],
     ) -> Result<Bound> {
         self.used.borrow_mut().clear();
+        self.writes.set(matches!(statement, ast::Statement::Insert(_)));
         let known = parameters.iter().map(|t| {
             t.as_ref().map(|t| Arc::new(arrow::datatypes::Field::new("", t.clone(), true)))
         });
@@ -159,6 +170,9 @@ impl<'a> Binder<'a> {
             }
             Detail::Table { .. } | Detail::Source { .. } | Detail::MaterializedView { .. } => {
                 let table = relation_table(self.catalog, object).expect("the kind is stored");
+                if !self.writes.get() {
+                    return Ok(provider_as_source(Arc::new(table)));
+                }
                 let defaults = self.defaults(object)?;
                 Ok(provider_as_source(Arc::new(table.with_defaults(defaults))))
             }
@@ -202,6 +216,7 @@ impl<'a> Binder<'a> {
             search_path: search_path.to_vec(),
             depth: self.depth + 1,
             used: RefCell::default(),
+            writes: Cell::new(false),
         };
         let query = crate::parse::query(query).map_err(|e| Error::InvalidDefinition {
             message: format!("could not read the stored query of view \"{}\": {e}", view.name),

@@ -72,6 +72,13 @@ pub fn session_config() -> SessionConfig {
     config
 }
 
+/// Sets the time that `current_date` and the like give in plans of `state`, in microseconds since 1970 UTC.
+/// Maintained plans have none: a view that depends on the time it is looked at cannot be kept.
+pub fn set_time(state: &mut SessionState, micros: i64) {
+    let time = arrow::temporal_conversions::timestamp_us_to_datetime(micros);
+    state.execution_props_mut().query_execution_start_time = time.map(|time| time.and_utc());
+}
+
 /// Analyses (coerces types of) a plan and runs the delta optimizer on it.
 ///
 /// # Errors

@@ -10,7 +10,7 @@
 //! inside our statements are read by sqlparser from the same tokens, so that the spans in the syntax
 //! tree count lines and columns of the whole string.
 //!
-//! Bounds: text of [`TEXT_BYTES_MAX`]; nesting of [`DEPTH_MAX`]; and as binary operators make trees
+//! Bounds: text of [`TEXT_BYTES_MAX`] in [`STATEMENTS_MAX`] statements; nesting of [`DEPTH_MAX`]; and as binary operators make trees
 //! as deep as the chain is long, [`CHAIN_TOKENS_MAX`] tokens without a comma or a clause between
 //! them. Within these no input makes the stack overflow.
 //!
@@ -55,6 +55,8 @@ pub use word::nearest;
 
 /// Longest text, in bytes.
 pub const TEXT_BYTES_MAX: usize = 1 << 20;
+/// Most statements in one text: all of them are kept until the last has run.
+pub const STATEMENTS_MAX: usize = 10_000;
 /// Deepest nesting of expressions and queries.
 pub const DEPTH_MAX: usize = 256;
 /// Most tokens between commas and clauses, at one level of parentheses.
@@ -68,7 +70,12 @@ pub const SET_OPERATIONS_MAX: usize = 500;
 /// The first that does not parse: nothing of the string is to be carried out then, as in `PostgreSQL`.
 pub fn parse(sql: &str) -> Result<Vec<Parsed>> {
     let text = Text::read(sql)?;
-    text.statements().into_iter().map(|range| parsed(&text, range)).collect()
+    let ranges = text.statements();
+    if let Some(first) = ranges.get(STATEMENTS_MAX) {
+        let position = text.position(first.start);
+        return Err(Error::TooManyStatements { limit: STATEMENTS_MAX, position });
+    }
+    ranges.into_iter().map(|range| parsed(&text, range)).collect()
 }
 
 /// One query, for text that the catalog keeps.

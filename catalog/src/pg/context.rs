@@ -29,6 +29,10 @@ pub struct PgContext {
     pub backend_pid: i32,
     /// When the server started, in microseconds since 1970 UTC.
     pub started_at: i64,
+    /// When the transaction began, in microseconds since 1970 UTC: what `now()` gives.
+    pub transaction_at: i64,
+    /// When the statement began, in microseconds since 1970 UTC.
+    pub statement_at: i64,
     /// The newest epoch, as transaction id.
     pub epoch: u64,
 }
@@ -48,6 +52,8 @@ impl Default for PgContext {
             sizes: Vec::new(),
             backend_pid: 0,
             started_at: 0,
+            transaction_at: 0,
+            statement_at: 0,
             epoch: 0,
         }
     }

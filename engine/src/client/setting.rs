@@ -218,6 +218,8 @@ impl Session {
             settings: self.settings.values().to_vec(),
             backend_pid: self.options.pid,
             started_at: self.inner.shared.started_at,
+            transaction_at: self.transaction_at(),
+            statement_at: self.statement_at,
             epoch: self.inner.shared.snapshot().epoch.0,
             ..PgContext::default()
         }

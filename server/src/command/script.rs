@@ -65,7 +65,7 @@ pub(super) async fn run(
 }
 
 async fn statements(session: &mut Session, text: &str, style: Style) -> Result<(), Report> {
-    for statement in session.parse(text)? {
+    for statement in session.read(text).await? {
         let outcome = session.execute(&statement, Vec::new()).await;
         let mut out = io::stdout();
         for notice in session.take_notices() {
