@@ -160,6 +160,11 @@ pub enum Detail {
         format: String,
         /// Options of the format, as given.
         format_options: Vec<(String, String)>,
+        /// What no other sink of any database has ever had: its target knows it by this.
+        identity: String,
+        /// The identity of the sink whose files it removed when it began; empty for files of nobody.
+        #[serde(default)]
+        displaces: Option<String>,
     },
 }
 

@@ -17,6 +17,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub enum Kind {
     /// The statement is wrong: the user can correct it.
     User,
+    /// What was asked for belongs to somebody else.
+    InUse,
     /// Something named does not exist.
     NotFound,
     /// The access was refused.
@@ -112,6 +114,14 @@ pub enum Error {
         /// The pattern as given.
         pattern: String,
     },
+    /// A folder holds files that are not the sink's.
+    #[error("folder \"{folder}\" holds {}", held(by.as_deref()))]
+    FolderInUse {
+        /// The folder.
+        folder: String,
+        /// The sink that wrote them, if one did.
+        by: Option<Box<str>>,
+    },
     /// A pattern cannot be understood.
     #[error("invalid file pattern \"{pattern}\": {message}")]
     Pattern {
@@ -196,6 +206,7 @@ impl Error {
             | Self::SchemaMismatch { .. }
             | Self::Inference { .. } => Kind::User,
             Self::NoFilesMatch { .. } => Kind::NotFound,
+            Self::FolderInUse { .. } => Kind::InUse,
             Self::Unsupported { .. } => Kind::Unsupported,
             Self::Offset { .. } | Self::Corrupt { .. } => Kind::Corrupt,
             Self::Io { source, .. } => match source.kind() {
@@ -218,6 +229,26 @@ impl Error {
         }
     }
 
+    /// The text beside the name of the split that it is about: without that name.
+    #[must_use]
+    pub fn about(&self, split: &str) -> String {
+        match self {
+            Self::SchemaMismatch { place, message } if place == split => {
+                format!("file does not match the declared columns: {message}")
+            }
+            Self::Corrupt { place, message } if place == split => {
+                format!("could not read the file: {message}")
+            }
+            Self::Io { action, path, source } if path == split => {
+                format!("could not {action} the file: {source}")
+            }
+            Self::Offset { split: of, message } if of == split => {
+                format!("invalid offset: {message}")
+            }
+            other => other.to_string(),
+        }
+    }
+
     /// A sentence that helps to correct the statement.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
@@ -232,6 +263,14 @@ impl Error {
                 "Declare the columns to create the source before its first file is there."
                     .to_owned(),
             ),
+            Self::FolderInUse { by: Some(_), .. } => Some(
+                "Remove the folder or choose another one, or write (OVERWRITE true) behind its name \
+                 to have those files removed."
+                    .to_owned(),
+            ),
+            Self::FolderInUse { by: None, .. } => {
+                Some("A sink needs a folder that is empty or does not exist yet.".to_owned())
+            }
             _ => None,
         }
     }
@@ -245,6 +284,11 @@ impl Error {
     }
 }
 
+/// What stands in a sink's way.
+fn held(by: Option<&str>) -> String {
+    by.map_or_else(|| "other files".to_owned(), |name| format!("the files of sink \"{name}\""))
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Error, Kind, Retry};
@@ -256,6 +300,13 @@ mod tests {
         assert_eq!((gone.kind(), gone.retry()), (Kind::NotFound, Retry::AfterBackoff));
         let wrong = Error::UnknownOption { name: "x".into(), nearest: None, owner: "files" };
         assert_eq!((wrong.kind(), wrong.retry()), (Kind::User, Retry::Never));
+    }
+
+    #[test]
+    fn beside_the_name_of_its_split_an_error_does_not_repeat_it() {
+        let gone = Error::io("open", "a.csv", io::Error::from(io::ErrorKind::NotFound));
+        assert_eq!(gone.about("a.csv"), "could not open the file: entity not found");
+        assert_eq!(gone.about("b.csv"), "could not open \"a.csv\": entity not found");
     }
 
     #[test]

@@ -7,6 +7,7 @@
 pub(crate) mod conform;
 pub(crate) mod csv;
 pub(crate) mod json;
+pub(crate) mod number;
 pub(crate) mod shape;
 
 use arrow::array::RecordBatch;
@@ -14,7 +15,7 @@ use arrow::array::RecordBatch;
 use crate::error::Result;
 use crate::source::Reject;
 
-/// Bytes from which on an unfinished record is given up and rejected.
+/// Bytes of the longest record, with its newline not counted; a longer one is rejected as a whole.
 pub(crate) const RECORD_BYTES_MAX: usize = 4 << 20;
 
 /// A format with its checked options.
@@ -59,6 +60,9 @@ pub(crate) struct Decoded {
     pub(crate) rows: Option<RecordBatch>,
     /// Bad records in order.
     pub(crate) rejects: Vec<Reject>,
+    /// Whether what follows those bytes is a line that is longer than a record may be and goes on behind
+    /// the block.
+    pub(crate) overlong: bool,
     /// Bytes consumed: 0 when the first record is unfinished.
     pub(crate) bytes: usize,
     /// Newlines in them.
@@ -71,6 +75,11 @@ pub(crate) trait BlockDecoder: Send {
     fn decode(&mut self, block: &[u8], place: Place<'_>) -> Result<Decoded>;
 }
 
+/// Why a record is too long.
+pub(crate) fn too_long() -> (&'static str, String) {
+    ("54000", format!("record is longer than {RECORD_BYTES_MAX} bytes"))
+}
+
 impl Place<'_> {
     /// A reject of `raw` that starts on `line`.
     pub(crate) fn reject(
@@ -80,12 +89,6 @@ impl Place<'_> {
         sqlstate: &'static str,
         error: String,
     ) -> Reject {
-        Reject {
-            raw: raw.to_vec(),
-            position: format!("{}:{line}", self.path),
-            line,
-            error,
-            sqlstate,
-        }
+        Reject::new(self.path, line, raw, raw.len() as u64, sqlstate, error)
     }
 }

@@ -3,17 +3,20 @@
 //! A connector is one line in [`CONNECTORS`] and one arm in [`source`] or [`sink`]; a format is one line
 //! in [`FORMATS`].
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 
 use crate::error::{Error, Result};
-use crate::file::sink::FileSink;
+use crate::file::listing::path_of;
+use crate::file::owner::resolved;
+use crate::file::sink::{self as file_sink, FileSink};
 use crate::file::source::FileSource;
 use crate::format::{self, Format};
 use crate::generator;
 use crate::option::{self, OptionSpec, nearest};
-use crate::sink::Sink;
+use crate::sink::{Sink, Writer};
 use crate::source::Source;
 
 /// A connector as users see it.
@@ -25,8 +28,10 @@ pub struct ConnectorSpec {
     pub variant: &'static str,
     /// The roles it plays.
     pub roles: Roles,
-    /// Its options.
+    /// Its options as a source.
     pub options: &'static [OptionSpec],
+    /// Its options as a sink.
+    pub sink_options: &'static [OptionSpec],
     /// One sentence for the reference page.
     pub doc: &'static str,
 }
@@ -83,6 +88,8 @@ pub struct SinkRequest<'a> {
     pub format_options: &'a [(String, String)],
     /// Columns of the relation.
     pub schema: SchemaRef,
+    /// The sink, as its target remembers it.
+    pub writer: Writer,
 }
 
 /// Every connector.
@@ -92,6 +99,7 @@ pub const CONNECTORS: &[ConnectorSpec] = &[
         variant: "",
         roles: Roles::SourceAndSink,
         options: &[],
+        sink_options: file_sink::OPTIONS,
         doc: "Files of a folder or pattern; new files and files that grow are found while it runs.",
     },
     ConnectorSpec {
@@ -99,6 +107,7 @@ pub const CONNECTORS: &[ConnectorSpec] = &[
         variant: "nexmark",
         roles: Roles::Source,
         options: generator::nexmark::OPTIONS,
+        sink_options: &[],
         doc: "Auction events of the Nexmark benchmark, the same for the same seed.",
     },
     ConnectorSpec {
@@ -106,6 +115,7 @@ pub const CONNECTORS: &[ConnectorSpec] = &[
         variant: "counter",
         roles: Roles::Source,
         options: generator::counter::OPTIONS,
+        sink_options: &[],
         doc: "The numbers from 0 on.",
     },
 ];
@@ -151,17 +161,27 @@ pub fn source(request: &SourceRequest<'_>) -> Result<Arc<dyn Source>> {
 /// format cannot hold.
 pub fn sink(request: &SinkRequest<'_>) -> Result<Box<dyn Sink>> {
     let spec = connector(request.connector, request.arguments)?;
-    option::parse(spec.title(), spec.options, request.options)?;
     if spec.roles == Roles::Source {
         let construct = format!("connector \"{}\" as a sink", spec.name).into();
         return Err(Error::Unsupported { construct });
     }
+    let options = option::parse(spec.title(), spec.sink_options, request.options)?;
     let [uri] = request.arguments else {
         return Err(Error::Arguments { connector: "files", expected: "one folder to write to" });
     };
     let default = if request.format.is_empty() { "parquet" } else { request.format };
     let format = format_of(default, request.format_options, &[])?;
-    Ok(Box::new(FileSink::new(uri, format, Arc::clone(&request.schema))?))
+    let (schema, writer) = (Arc::clone(&request.schema), request.writer.clone());
+    Ok(Box::new(FileSink::new(uri, &options, format, schema, writer)?))
+}
+
+/// The folder of this machine that a sink with these arguments writes to, its links followed.
+///
+/// # Errors
+/// When the argument names no folder.
+pub fn sink_folder(arguments: &[String]) -> Result<Option<PathBuf>> {
+    let path = arguments.first().map(|uri| path_of(uri)).transpose()?;
+    Ok(path.map(|path| resolved(Path::new(path))))
 }
 
 impl ConnectorSpec {
@@ -219,6 +239,7 @@ mod tests {
     use super::{CONNECTORS, FORMATS, SinkRequest, SourceRequest, sink, source};
     use crate::error::{Error, Kind};
     use crate::option::parse;
+    use crate::sink::Writer;
     use arrow::datatypes::{DataType, Field, Schema};
     use std::sync::Arc;
 
@@ -284,6 +305,7 @@ mod tests {
             format: "csv",
             format_options: &[],
             schema,
+            writer: Writer::default(),
         };
         let error = sink(&request).expect_err("CSV has no lists");
         assert_eq!(error.kind(), Kind::Unsupported);

@@ -32,8 +32,19 @@ pub enum Delivery {
     AtLeastOnce,
 }
 
-/// The relation's full contents, in batches; an error ends the stream and voids the epoch.
+/// Rows in batches, as many as there are; an error ends the stream and voids the epoch.
 pub type Rows<'a> = BoxStream<'a, Result<RecordBatch, ArrowError>>;
+
+/// The sink that writes, as its target remembers it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Writer {
+    /// What no other sink of any database has ever had.
+    pub id: String,
+    /// Its name, for people.
+    pub name: String,
+    /// The id of the sink whose files it removes when it begins; empty for files that no sink claims.
+    pub displaces: Option<String>,
+}
 
 /// One target of one relation.
 #[async_trait]
@@ -41,17 +52,25 @@ pub trait Sink: Debug + Send {
     /// What the target promises.
     fn delivery(&self) -> Delivery;
 
-    /// Finishes or removes what a crash left, and tells the newest epoch that is complete.
+    /// Whether the sink may be created: its target holds nothing, or only what it displaces. Returns the
+    /// id for [`Writer::displaces`]; the sinks `gone` may be displaced, others if an option says so.
     ///
     /// # Errors
-    /// When the target cannot be read or cleaned.
+    /// When the target holds what is not the sink's, or cannot be read.
+    async fn check(&self, gone: &[String]) -> Result<Option<String>>;
+
+    /// Makes the target the sink's own, finishes or removes what a crash left, and tells
+    /// the newest epoch that is complete.
+    ///
+    /// # Errors
+    /// When the target is another's, or cannot be read or cleaned.
     async fn resume(&mut self) -> Result<Option<Epoch>>;
 
     /// Adds the rows of `epoch`; an epoch that is there is left as it is, one without rows leaves no trace.
     ///
     /// # Errors
-    /// When the rows could not be made durable; the epoch is then not there.
-    async fn append(&mut self, epoch: Epoch, rows: &[RecordBatch]) -> Result<()>;
+    /// When the rows could not be made durable, or the stream fails; the epoch is then not there.
+    async fn append(&mut self, epoch: Epoch, rows: Rows<'_>) -> Result<()>;
 
     /// Makes `rows` the whole contents of the target, as of `epoch`.
     ///

@@ -127,10 +127,13 @@ pub struct Chunk {
     pub end: bool,
 }
 
+/// Bytes of a bad record that are kept.
+pub const RAW_BYTES_MAX: usize = 64 << 10;
+
 /// A record that could not be decoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reject {
-    /// The record's bytes as they came.
+    /// The record's bytes as they came, up to [`RAW_BYTES_MAX`].
     pub raw: Vec<u8>,
     /// `path:line` for text, `path:row` for row formats.
     pub position: String,
@@ -140,6 +143,25 @@ pub struct Reject {
     pub error: String,
     /// SQLSTATE, such as `22P02`.
     pub sqlstate: &'static str,
+}
+
+impl Reject {
+    /// The record of `length` bytes that starts with `raw` on `line` of `path`; of a longer one than is
+    /// kept, the message tells the length.
+    pub(crate) fn new(
+        path: &str,
+        line: u64,
+        raw: &[u8],
+        length: u64,
+        sqlstate: &'static str,
+        mut error: String,
+    ) -> Self {
+        let kept = &raw[..raw.len().min(RAW_BYTES_MAX)];
+        if kept.len() as u64 != length {
+            error = format!("{error} (the first {} of {length} bytes are kept)", kept.len());
+        }
+        Self { raw: kept.to_vec(), position: format!("{path}:{line}"), line, error, sqlstate }
+    }
 }
 
 /// A resume position in a split: opaque, versioned, ordered per split.

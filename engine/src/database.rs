@@ -295,6 +295,11 @@ impl Shared {
         PendingFile { shared: Arc::clone(self), ulid }
     }
 
+    /// A name that nothing else has.
+    pub(crate) fn mint(&self) -> String {
+        self.rng.ulid(self.clock.now_us())
+    }
+
     /// A name below every file that is being written.
     pub(crate) fn pending_floor(&self) -> String {
         let pending = lock(&self.pending);

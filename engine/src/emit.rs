@@ -5,19 +5,22 @@
 //! | insert-only | the rows since the epoch it has | goes on behind the rows it has at that epoch |
 //! | with retractions | the whole contents, in place of the former | writes the newest epoch again if it lacks it |
 //!
+//! A relation with rows that could not be evaluated is not written: the target keeps the last good epoch,
+//! and the sink says why, until they are corrected.
+//!
 //! A sink never delays an epoch: it reads snapshots, and when it is slow it skips to the newest one.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 use futures::{StreamExt, TryStreamExt};
 use levada_catalog::{Detail, Object, ObjectKind};
 use levada_connectors::registry::{self, SinkRequest};
-use levada_connectors::sink::Sink;
+use levada_connectors::sink::{Sink, Writer};
+use levada_storage::delta::ErrorRow;
 use levada_storage::epoch::Epoch;
 
 use crate::batch;
@@ -31,8 +34,6 @@ const PAUSE: Duration = Duration::from_millis(200);
 const BACKOFF: Duration = Duration::from_secs(1);
 /// How long closing waits for sinks.
 const SETTLE_MAX: Duration = Duration::from_secs(30);
-/// Rows handed to a sink at once.
-const APPEND_ROWS: usize = 1 << 18;
 
 /// How a sink is doing.
 #[derive(Default)]
@@ -56,6 +57,14 @@ impl SinkStatus {
     /// The newest epoch that the target reflects.
     pub(crate) fn epoch(&self) -> Option<u64> {
         self.epoch.load(Ordering::Acquire).checked_sub(1)
+    }
+
+    /// The relation cannot be read: the target keeps what it has.
+    fn waits(&self, error: &ErrorRow, rows: i64) {
+        let noun = if rows == 1 { "row" } else { "rows" };
+        let message = &error.message;
+        let text = format!("{rows} {noun} of the relation could not be evaluated: {message}");
+        *lock(&self.problem) = Some(text);
     }
 
     fn reached(&self, epoch: Epoch) {
@@ -100,7 +109,8 @@ async fn follow(shared: &Arc<Shared>, object: &Object, status: &SinkStatus) -> R
     let snapshot = shared.snapshot();
     let Some(relation) = snapshot.relation(*from) else { return Ok(()) };
     let append = relation.append;
-    let mut sink = open_sink(object, &relation.schema)?;
+    let name = snapshot.catalog.qualified_name(object);
+    let mut sink = open_sink(object, name, &relation.schema)?;
     let mut done = sink.resume().await?;
     let mut epochs = shared.epochs();
     loop {
@@ -108,7 +118,9 @@ async fn follow(shared: &Arc<Shared>, object: &Object, status: &SinkStatus) -> R
         let snapshot = shared.snapshot();
         let Some(relation) = snapshot.relation(*from) else { return Ok(()) };
         let behind = done.is_none_or(|epoch| epoch < relation.changed_at);
-        if behind && relation.error.is_none() {
+        if let Some((error, rows)) = &relation.error {
+            status.waits(error, *rows);
+        } else if behind {
             if append {
                 let skip = done.map_or(0, |epoch| shared.rows_at(*from, epoch));
                 write_appended(shared, sink.as_mut(), relation, snapshot.epoch, skip).await?;
@@ -118,7 +130,9 @@ async fn follow(shared: &Arc<Shared>, object: &Object, status: &SinkStatus) -> R
             }
             done = Some(snapshot.epoch);
         }
-        status.reached(snapshot.epoch);
+        if relation.error.is_none() {
+            status.reached(snapshot.epoch);
+        }
         if behind {
             shared.clock.sleep(PAUSE).await;
         }
@@ -139,7 +153,8 @@ async fn write_contents(
     Ok(sink.replace(epoch, rows).await?)
 }
 
-/// Writes the rows behind the first `skip` ones. One call of the sink per epoch keeps it exactly once.
+/// Writes the rows behind the first `skip` ones as they are read. One call of the sink per epoch keeps it
+/// exactly once.
 async fn write_appended(
     shared: &Arc<Shared>,
     sink: &mut dyn Sink,
@@ -147,17 +162,27 @@ async fn write_appended(
     epoch: Epoch,
     skip: u64,
 ) -> Result<()> {
-    let mut rows = batch::rows_behind(Arc::clone(&shared.blob), relation, skip);
-    let mut batches: Vec<RecordBatch> = Vec::with_capacity(APPEND_ROWS / 8192);
-    while let Some(batch) = rows.next().await {
-        batches.push(batch?);
-    }
-    Ok(sink.append(epoch, &batches).await?)
+    let rows = batch::rows_behind(Arc::clone(&shared.blob), relation, skip);
+    let rows = rows.map_err(|e| ArrowError::ExternalError(Box::new(e))).boxed();
+    Ok(sink.append(epoch, rows).await?)
 }
 
-/// The connector of a sink object.
-pub(crate) fn open_sink(object: &Object, schema: &SchemaRef) -> Result<Box<dyn Sink>> {
-    let Detail::Sink { connector, arguments, options, format, format_options, .. } = &object.detail
+/// The connector of a sink object with the qualified name `name`.
+pub(crate) fn open_sink(
+    object: &Object,
+    name: String,
+    schema: &SchemaRef,
+) -> Result<Box<dyn Sink>> {
+    let Detail::Sink {
+        connector,
+        arguments,
+        options,
+        format,
+        format_options,
+        identity,
+        displaces,
+        ..
+    } = &object.detail
     else {
         return Err(Error::unfit("sink"));
     };
@@ -168,6 +193,7 @@ pub(crate) fn open_sink(object: &Object, schema: &SchemaRef) -> Result<Box<dyn S
         format,
         format_options,
         schema: Arc::clone(schema),
+        writer: Writer { id: identity.clone(), name, displaces: displaces.clone() },
     })?)
 }
 

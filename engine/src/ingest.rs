@@ -275,7 +275,7 @@ impl Worker {
         let times = self.failing.get(&split.name).map_or(0, |f| f.times) + 1;
         let wait = i64::try_from(backoff(times).as_micros()).unwrap_or(i64::MAX);
         let again_us = self.shared.clock.now_us().saturating_add(wait);
-        let message = error.to_string();
+        let message = error.about(&split.name);
         self.failing.insert(split.name.clone(), Failing { message, times, again_us });
     }
 

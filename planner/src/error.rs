@@ -263,6 +263,7 @@ fn connector_sqlstate(error: &levada_connectors::Error) -> &'static str {
         Connector::UnknownOption { .. } | Connector::RepeatedOption { .. } => "42601",
         _ => match error.kind() {
             Kind::User => "22023",
+            Kind::InUse => "55006",
             Kind::NotFound => "58P01",
             Kind::Denied => "42501",
             Kind::Unsupported => "0A000",

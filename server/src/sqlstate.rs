@@ -293,6 +293,7 @@ fn connector(error: &ConnectorError) -> Report {
             "42704"
         }
         ConnectorKind::User => "22023",
+        ConnectorKind::InUse => "55006",
         ConnectorKind::NotFound => "58P01",
         ConnectorKind::Denied => "42501",
         ConnectorKind::Unsupported => "0A000",

@@ -11,6 +11,7 @@ use std::{fs, io};
 use glob::{MatchOptions, glob_with};
 
 use crate::error::{Error, Result};
+use crate::file::owner::PRIVATE;
 use crate::file::position::Etag;
 use crate::source::Problem;
 
@@ -89,7 +90,7 @@ pub(crate) fn list(patterns: &[FilePattern]) -> Result<Found> {
 
 impl Found {
     fn look(&mut self, path: &Path) {
-        if path.components().any(|c| c == Component::Normal("_levada".as_ref())) {
+        if path.components().any(|c| c == Component::Normal(PRIVATE.as_ref())) {
             return;
         }
         match (fs::metadata(path), path.to_str()) {

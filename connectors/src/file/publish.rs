@@ -24,6 +24,16 @@ impl Folder {
         Self { path: path.into() }
     }
 
+    /// Its path as given.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether `name` is a folder in this one.
+    pub(crate) fn is_folder(&self, name: &str) -> bool {
+        self.path.join(name).is_dir()
+    }
+
     /// The folder `name` in this one.
     pub(crate) fn child(&self, name: &str) -> Self {
         Self { path: self.path.join(name) }

@@ -2,14 +2,18 @@
 //!
 //! ```text
 //! folder/part-<epoch, 20 digits>-<n>.parquet     rows
-//! folder/_levada/<epoch, 20 digits>.json         manifest of a replacing epoch: its parts
+//! folder/_levada/<epoch, 20 digits>.json         manifest of an epoch: its parts
+//! folder/_levada/sink.json                       whose folder it is: see `owner`
 //! folder/.part-....tmp                           being written
 //! ```
-//! **append** writes an epoch as exactly one part: that the part exists is that the epoch is complete.
+//! Parts are bounded; an epoch has as many as it takes. All are written under temporary names, then the
+//! manifest, then the parts get their names; **replace** then removes the older ones. The manifest is the
+//! commit: before it a crash leaves the former contents and temporary files, which [`Sink::resume`]
+//! removes; after it `resume` finishes the renaming.
 //!
-//! **replace** writes all parts under temporary names, then the manifest, then gives the parts their
-//! names and removes the older ones. The manifest is the commit: before it a crash leaves the former
-//! contents and temporary files, which [`Sink::resume`] removes; after it `resume` finishes the renaming.
+//! **append** needs no manifest for an epoch of one part: that the part exists is that the epoch is
+//! complete. The manifest of several goes when all have their names.
+//!
 //! So `*.parquet` shows one epoch at every time but for the moment of renaming, and always after `resume`.
 
 use std::fs::File;
@@ -22,7 +26,7 @@ use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 use arrow::json::LineDelimitedWriter;
 use async_trait::async_trait;
-use futures::StreamExt;
+use futures::{Stream, StreamExt};
 use levada_storage::epoch::Epoch;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
@@ -32,20 +36,37 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::file::listing::path_of;
+use crate::file::owner::{Owner, PRIVATE, epoch_of_part};
 use crate::file::publish::Folder;
 use crate::format::Format;
-use crate::sink::{Delivery, Rows, Sink};
+use crate::option::{OptionKind, OptionSpec, Options};
+use crate::sink::{Delivery, Rows, Sink, Writer};
 
 /// Rows of a part before the next one is begun.
-const PART_ROWS_MAX: usize = 4_000_000;
+const PART_ROWS_MAX: usize = 1 << 20;
+/// Bytes of the rows of a part, as they are in memory, before the next one is begun.
+const PART_BYTES_MAX: usize = 512 << 20;
+/// Rows that a writer of Parquet gathers before it writes them.
+const GROUP_ROWS_MAX: usize = 128 << 10;
 /// The version of manifests that this release writes and reads.
 const MANIFEST_VERSION: u32 = 1;
+
+/// Options of `INTO FILES`.
+pub(crate) const OPTIONS: &[OptionSpec] = &[OptionSpec {
+    name: "overwrite",
+    kind: OptionKind::Bool,
+    default: Some("false"),
+    required: false,
+    doc: "Whether the files that another sink left in the folder are removed first.",
+}];
 
 /// A folder of part files.
 #[derive(Debug)]
 pub(crate) struct FileSink {
     folder: Folder,
     manifests: Folder,
+    owner: Owner,
+    overwrite: bool,
     format: Format,
     schema: SchemaRef,
 }
@@ -55,13 +76,22 @@ pub(crate) struct FileSink {
 struct Manifest {
     version: u32,
     epoch: u64,
+    /// Whether the parts of older epochs stay.
+    #[serde(default)]
+    appended: bool,
     rows: u64,
     files: Vec<String>,
 }
 
 impl FileSink {
     /// A sink into the folder `uri`. Does no I/O.
-    pub(crate) fn new(uri: &str, format: Format, schema: SchemaRef) -> Result<Self> {
+    pub(crate) fn new(
+        uri: &str,
+        options: &Options,
+        format: Format,
+        schema: SchemaRef,
+        writer: Writer,
+    ) -> Result<Self> {
         let folder = Folder::new(path_of(uri)?);
         let mut trial = Encoder::new(&format, &schema, std::io::sink());
         if let Ok(encoder) = trial.as_mut() {
@@ -72,7 +102,9 @@ impl FileSink {
             let construct = format!("a {} file of these columns ({fault})", format.ending());
             return Err(Error::Unsupported { construct: construct.into() });
         }
-        Ok(Self { manifests: folder.child("_levada"), folder, format, schema })
+        let owner = Owner::new(folder.clone(), writer);
+        let overwrite = options.bool("overwrite").unwrap_or(false);
+        Ok(Self { manifests: folder.child(PRIVATE), folder, owner, overwrite, format, schema })
     }
 
     fn part(&self, epoch: Epoch, n: usize) -> String {
@@ -96,50 +128,75 @@ impl FileSink {
     }
 
     /// Writes all rows of the stream to temporary files; returns their later names and the rows.
-    async fn stage(&self, epoch: Epoch, mut rows: Rows<'_>) -> Result<(Vec<String>, u64)> {
+    async fn stage(
+        &self,
+        epoch: Epoch,
+        mut rows: impl Stream<Item = Result<RecordBatch, ArrowError>> + Unpin,
+    ) -> Result<(Vec<String>, u64)> {
         let mut files = vec![self.part(epoch, 0)];
         let mut encoder = self.start(&files[0])?;
-        let (mut in_part, mut total) = (0, 0);
+        let (mut in_part, mut bytes, mut total) = (0, 0, 0);
         while let Some(batch) = rows.next().await {
             let batch = batch.map_err(|e| Error::arrow("read the rows of a sink", e))?;
-            if in_part >= PART_ROWS_MAX {
+            if in_part >= PART_ROWS_MAX || bytes >= PART_BYTES_MAX {
                 let name = self.part(epoch, files.len());
                 let full = std::mem::replace(&mut encoder, self.start(&name)?);
                 self.finish(files.last().expect("there is a first part"), full)?;
                 files.push(name);
-                in_part = 0;
+                (in_part, bytes) = (0, 0);
             }
             let name = files.last().expect("there is a first part");
             encoder.write(&batch).map_err(|e| self.failed(name, e))?;
             in_part += batch.num_rows();
+            bytes += batch.get_array_memory_size();
             total += u64::try_from(batch.num_rows()).expect("sizes fit 64 bits");
         }
         self.finish(files.last().expect("there is a first part"), encoder)?;
         Ok((files, total))
     }
 
-    /// Gives the parts of a manifest their names and removes what is older.
+    /// Gives the parts of a manifest their names and removes what is older: of an appended epoch, only the
+    /// manifest.
     fn settle(&self, manifest: &Manifest) -> Result<()> {
         for name in &manifest.files {
             self.folder.publish(name)?;
         }
         self.folder.sync()?;
-        for name in self.folder.names()? {
-            let old = epoch_of_part(&name).is_some_and(|epoch| {
+        for name in self.folder.names()?.iter().filter(|_| !manifest.appended) {
+            let old = epoch_of_part(name).is_some_and(|epoch| {
                 epoch < manifest.epoch
-                    || (epoch == manifest.epoch && !manifest.files.contains(&name))
+                    || (epoch == manifest.epoch && !manifest.files.contains(name))
             });
             if old {
-                self.folder.remove(&name)?;
+                self.folder.remove(name)?;
             }
         }
         for name in self.manifests.names()? {
-            if epoch_of_manifest(&name).is_some_and(|epoch| epoch < manifest.epoch) {
+            let first = if manifest.appended { manifest.epoch + 1 } else { manifest.epoch };
+            if epoch_of_manifest(&name).is_some_and(|epoch| epoch < first) {
                 self.manifests.remove(&name)?;
             }
         }
         self.folder.sync()?;
         self.manifests.sync()
+    }
+
+    /// Commits staged parts.
+    fn settle_new(
+        &self,
+        epoch: Epoch,
+        appended: bool,
+        files: Vec<String>,
+        rows: u64,
+    ) -> Result<()> {
+        self.folder.sync()?;
+        self.owner.hold()?;
+        let (version, epoch) = (MANIFEST_VERSION, epoch.0);
+        let manifest = Manifest { version, epoch, appended, rows, files };
+        let text =
+            serde_json::to_vec_pretty(&manifest).expect("a manifest holds only numbers and names");
+        self.manifests.put(&format!("{epoch:020}.json"), &text)?;
+        self.settle(&manifest)
     }
 
     /// The newest manifest.
@@ -167,7 +224,12 @@ impl Sink for FileSink {
         Delivery::ExactlyOnce
     }
 
+    async fn check(&self, gone: &[String]) -> Result<Option<String>> {
+        self.owner.check(gone, self.overwrite)
+    }
+
     async fn resume(&mut self) -> Result<Option<Epoch>> {
+        self.owner.claim()?;
         let manifest = self.manifest()?;
         if let Some(manifest) = &manifest {
             self.settle(manifest)?;
@@ -184,34 +246,31 @@ impl Sink for FileSink {
         Ok(newest.max(manifest.map(|m| m.epoch)).map(Epoch))
     }
 
-    async fn append(&mut self, epoch: Epoch, rows: &[RecordBatch]) -> Result<()> {
-        if rows.iter().all(|batch| batch.num_rows() == 0) {
+    async fn append(&mut self, epoch: Epoch, rows: Rows<'_>) -> Result<()> {
+        let some = |batch: &Result<RecordBatch, ArrowError>| {
+            futures::future::ready(batch.as_ref().map_or(true, |batch| batch.num_rows() > 0))
+        };
+        let mut rows = Box::pin(rows.filter(some).peekable());
+        if rows.as_mut().peek().await.is_none() {
             return Ok(());
         }
-        self.folder.create()?;
-        let name = self.part(epoch, 0);
-        if self.folder.has(&name) {
+        self.owner.hold()?;
+        if self.folder.has(&self.part(epoch, 0)) {
             return Ok(());
         }
-        let mut encoder = self.start(&name)?;
-        for batch in rows {
-            encoder.write(batch).map_err(|e| self.failed(&name, e))?;
+        let (files, rows) = self.stage(epoch, rows).await?;
+        if let [one] = files.as_slice() {
+            self.owner.hold()?;
+            self.folder.publish(one)?;
+            return self.folder.sync();
         }
-        self.finish(&name, encoder)?;
-        self.folder.publish(&name)?;
-        self.folder.sync()
+        self.settle_new(epoch, true, files, rows)
     }
 
     async fn replace(&mut self, epoch: Epoch, rows: Rows<'_>) -> Result<()> {
-        self.folder.create()?;
-        self.manifests.create()?;
+        self.owner.hold()?;
         let (files, rows) = self.stage(epoch, rows).await?;
-        self.folder.sync()?;
-        let manifest = Manifest { version: MANIFEST_VERSION, epoch: epoch.0, rows, files };
-        let text =
-            serde_json::to_vec_pretty(&manifest).expect("a manifest holds only numbers and names");
-        self.manifests.put(&format!("{:020}.json", epoch.0), &text)?;
-        self.settle(&manifest)
+        self.settle_new(epoch, false, files, rows)
     }
 }
 
@@ -228,6 +287,7 @@ impl<W: Write + Send> Encoder<W> {
             Format::Parquet => {
                 let properties = WriterProperties::builder()
                     .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
+                    .set_max_row_group_row_count(Some(GROUP_ROWS_MAX))
                     .build();
                 let writer = ArrowWriter::try_new(to, Arc::clone(schema), Some(properties))?;
                 Self::Parquet(Box::new(writer))
@@ -265,14 +325,6 @@ impl<W: Write + Send> Encoder<W> {
             }
         }
     }
-}
-
-/// The epoch in the name of a part.
-fn epoch_of_part(name: &str) -> Option<u64> {
-    let (epoch, rest) = name.strip_prefix("part-")?.split_once('-')?;
-    let (n, _) = rest.split_once('.')?;
-    n.parse::<u64>().ok()?;
-    (epoch.len() == 20).then(|| epoch.parse().ok()).flatten()
 }
 
 /// The epoch in the name of a manifest.

@@ -10,10 +10,14 @@
 //! | longer, same inode | ready if the bytes before the position end as they did |
 //! | touched, replaced or cut behind the position | ready if the bytes before the position are the same |
 //! | shorter than the position, other bytes, gone | a problem |
-//! | failed before anything was read, and changed since | ready from the start |
+//! | of which nothing was read, and changed or settled since | as a new one |
 //!
 //! A text file has **settled** when it was not modified for a second; only then is a last line without
 //! newline a record. A file from the future has settled when two listings find it the same.
+//!
+//! A header counts when its newline is there: before, nothing follows it that could be read, and it may go
+//! on. One that has settled without newline is held against the declared columns none the less, so that a
+//! half-written or foreign file is told of.
 //!
 //! A listing alone is never trusted: `open` compares again.
 
@@ -21,7 +25,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use arrow::datatypes::{Field, Schema, SchemaRef};
+use arrow::datatypes::{Schema, SchemaRef};
 use async_trait::async_trait;
 use serde_json::Value;
 
@@ -31,7 +35,7 @@ use crate::file::parquet::{ParquetReader, columns, footer_checksum, metadata, pr
 use crate::file::position::{Etag, Position, State, TAIL_BYTES, checksum, read_range};
 use crate::file::text::{TextReader, continues};
 use crate::format::csv::infer::Inference;
-use crate::format::csv::{CsvDecoder, Dialect, bom};
+use crate::format::csv::{CsvDecoder, Dialect, Header, bom};
 use crate::format::json::{self, JsonDecoder};
 use crate::format::{BlockDecoder, Format, RECORD_BYTES_MAX};
 use crate::source::{Budget, Chunk, Listing, Offset, Problem, Reader, Source, Split, TableShape};
@@ -150,9 +154,15 @@ impl FileSource {
         known: Option<&Offset>,
         now_us: i64,
     ) -> Result<Verdict> {
-        let Some(offset) = known else { return self.judge_new(path, etag, now_us) };
+        let Some(offset) = known else {
+            return self.judge_new(path, etag, settled(etag, now_us, false));
+        };
         let position = Position::decode(path, offset)?;
         let more = self.is_text() && position.at < etag.size;
+        let untouched = position.at == 0 && position.state == State::AtEnd;
+        if position.etag == etag && untouched && more && settled(etag, now_us, true) {
+            return self.judge_new(path, etag, true);
+        }
         if position.etag == etag {
             return Ok(match position.state {
                 State::Failed => Verdict::Problem("could not be read".to_owned()),
@@ -164,7 +174,7 @@ impl FileSource {
             });
         }
         if position.at == 0 && position.state != State::Reading {
-            return self.judge_new(path, etag, now_us);
+            return self.judge_new(path, etag, settled(etag, now_us, false));
         }
         let verified = self.lock().etags.get(path) == Some(&etag);
         if !verified && !self.is_same(path, etag, &position)? {
@@ -180,14 +190,18 @@ impl FileSource {
         })
     }
 
-    fn judge_new(&self, path: &str, etag: Etag, now_us: i64) -> Result<Verdict> {
+    /// What is to be done with a file of which nothing is read yet.
+    fn judge_new(&self, path: &str, etag: Etag, complete: bool) -> Result<Verdict> {
         let schema = self.declared.clone().or_else(|| self.lock().schema.clone());
-        let complete = settled(etag, now_us, false);
-        let mut start = Position { etag, ..Position::default() };
         match (&self.format, schema) {
             (Format::Csv(dialect), Some(schema)) if dialect.header => {
-                let file = open(path)?;
-                csv_decoder(&file, path, dialect, &schema, &mut start, complete)?;
+                let head = csv_head(&open(path)?, path, dialect, etag.size)?;
+                if let (None, true) = (&head.header, complete) {
+                    return judge_unfinished(&head, path, dialect, &schema);
+                }
+                if let Some((names, _)) = &head.header {
+                    CsvDecoder::new(dialect, &schema, Some(names), path)?;
+                }
             }
             (Format::Parquet, schema) => {
                 let file = open(path)?;
@@ -235,8 +249,7 @@ impl FileSource {
         let mut position = position;
         let decoder: Box<dyn BlockDecoder> = match &self.format {
             Format::Csv(dialect) => {
-                let Some(decoder) =
-                    csv_decoder(&file, path, dialect, &schema, &mut position, complete)?
+                let Some(decoder) = csv_decoder(&file, path, dialect, &schema, &mut position)?
                 else {
                     return Ok(Box::new(NoHeader { position }));
                 };
@@ -270,7 +283,7 @@ impl Source for FileSource {
         for (path, etag) in found.files {
             let verdict = self
                 .judge(&path, etag, gone.remove(path.as_str()), now_us)
-                .unwrap_or_else(|e| Verdict::Problem(e.to_string()));
+                .unwrap_or_else(|e| Verdict::Problem(e.about(&path)));
             match verdict {
                 Verdict::Problem(message) => {
                     listing.problems.push(Problem { split: path, message });
@@ -300,7 +313,7 @@ impl Source for FileSource {
         let complete = split.complete && self.lock().etags.get(path) == Some(&etag);
         let changed = || Error::Corrupt {
             place: path.to_owned(),
-            message: "it was changed in place after it was read".into(),
+            message: "it was changed in place after a part of it was read".into(),
         };
         let mut position = Position { etag, ..start };
         if matches!(self.format, Format::Parquet) {
@@ -343,32 +356,63 @@ impl Reader for NoHeader {
     }
 }
 
-/// The decoder of a CSV file; moves a position at the start of the file behind its header.
+/// The start of a CSV file, with its header if that is finished.
+struct CsvHead {
+    bytes: Vec<u8>,
+    header: Option<(Vec<String>, Header)>,
+}
+
+/// Reads the start of a CSV file of `size` bytes, as much as its header takes.
+fn csv_head(file: &File, path: &str, dialect: &Dialect, size: u64) -> Result<CsvHead> {
+    let mut bytes = read_range(file, path, 0, size.min(HEAD_BYTES))?;
+    if !dialect.header {
+        return Ok(CsvHead { bytes, header: None });
+    }
+    let mut header = dialect.names(&bytes, false);
+    if header.is_none() && size > HEAD_BYTES {
+        bytes = read_range(file, path, 0, size.min(RECORD_BYTES_MAX as u64))?;
+        header = dialect.names(&bytes, false);
+    }
+    Ok(CsvHead { bytes, header })
+}
+
+/// What is to be done with a file that has come to rest before the newline of its header.
+fn judge_unfinished(
+    head: &CsvHead,
+    path: &str,
+    dialect: &Dialect,
+    schema: &SchemaRef,
+) -> Result<Verdict> {
+    let Some((names, _)) = dialect.names(&head.bytes, true) else { return Ok(Verdict::Nothing) };
+    if names.iter().any(|name| name.contains('\r')) {
+        return Ok(Verdict::Problem("the lines of the file end in CR without LF".to_owned()));
+    }
+    if head.bytes.len() >= RECORD_BYTES_MAX {
+        return Ok(Verdict::Problem("the first line of the file is too long".to_owned()));
+    }
+    CsvDecoder::new(dialect, schema, Some(&names), path)?;
+    Ok(Verdict::Nothing)
+}
+
+/// The decoder of a CSV file, unless its header is unfinished; moves a position at the start of the file
+/// behind its header.
 fn csv_decoder(
     file: &File,
     path: &str,
     dialect: &Dialect,
     schema: &SchemaRef,
     position: &mut Position,
-    complete: bool,
 ) -> Result<Option<CsvDecoder>> {
-    let size = position.etag.size;
-    let mut head = read_range(file, path, 0, size.min(HEAD_BYTES))?;
+    let head = csv_head(file, path, dialect, position.etag.size)?;
     if !dialect.header {
         if position.at == 0 {
-            skip(position, &head, bom(&head), 0);
+            skip(position, &head.bytes, bom(&head.bytes), 0);
         }
         return CsvDecoder::new(dialect, schema, None, path).map(Some);
     }
-    let whole = |head: &[u8]| complete && head.len() as u64 == size;
-    let mut found = dialect.names(&head, whole(&head));
-    if found.is_none() && size > HEAD_BYTES {
-        head = read_range(file, path, 0, size.min(RECORD_BYTES_MAX as u64))?;
-        found = dialect.names(&head, whole(&head));
-    }
-    let Some((names, header)) = found else { return Ok(None) };
+    let Some((names, header)) = head.header else { return Ok(None) };
     if position.at == 0 {
-        skip(position, &head, header.bytes, header.lines);
+        skip(position, &head.bytes, header.bytes, header.lines);
     }
     CsvDecoder::new(dialect, schema, Some(&names), path).map(Some)
 }
@@ -383,19 +427,25 @@ fn skip(position: &mut Position, head: &[u8], bytes: usize, lines: u64) {
     position.tail = crc32c::crc32c(&consumed[bytes.saturating_sub(keep)..]);
 }
 
-/// The columns of all files by name, from the footers.
+/// The columns that most files have, from the footers; the first of equally frequent ones.
 fn infer_parquet(paths: &[String]) -> Result<Schema> {
     let step = paths.len().div_ceil(SAMPLE_FILES);
-    let mut fields: Vec<Field> = Vec::new();
+    let mut kinds: Vec<(Schema, usize)> = Vec::new();
     for path in paths.iter().step_by(step) {
-        let file = open(path)?;
-        for field in columns(&metadata(&file, path)?).fields() {
-            if !fields.iter().any(|f| f.name() == field.name()) {
-                fields.push(field.as_ref().clone().with_nullable(true));
-            }
+        let found = columns(&metadata(&open(path)?, path)?);
+        let same = |(kind, _): &&mut (Schema, usize)| {
+            let names = || found.fields().iter().map(|field| field.name());
+            kind.fields().len() == names().count() && names().all(|n| kind.index_of(n).is_ok())
+        };
+        match kinds.iter_mut().find(same) {
+            Some((_, files)) => *files += 1,
+            None => kinds.push((found, 1)),
         }
     }
-    Ok(Schema::new(fields))
+    let usual = kinds.into_iter().rev().max_by_key(|(_, files)| *files);
+    let fields = usual.iter().flat_map(|(schema, _)| schema.fields());
+    let nullable = fields.map(|field| field.as_ref().clone().with_nullable(true));
+    Ok(Schema::new(nullable.collect::<Vec<_>>()))
 }
 
 /// The first bytes of a file, and whether they are all.

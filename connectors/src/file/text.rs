@@ -5,7 +5,8 @@
 //! 0                                     at                                               size at open
 //! ```
 //! The reader goes no further than the size the file had when it was opened. What is left behind the last
-//! newline waits for more bytes, unless the split is complete: then it is a record.
+//! newline waits for more bytes, unless the split is complete: then it is a record. A line that is longer than
+//! a record may be is passed over in the file, not gathered: it costs one reject.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -15,8 +16,8 @@ use async_trait::async_trait;
 
 use crate::error::{Error, Result};
 use crate::file::position::{Position, State, TAIL_BYTES, read_range, tail_checksum};
-use crate::format::{BlockDecoder, Place};
-use crate::source::{Budget, Chunk, Reader, Reject};
+use crate::format::{BlockDecoder, Place, too_long};
+use crate::source::{Budget, Chunk, RAW_BYTES_MAX, Reader, Reject};
 
 /// Bytes read at once, whatever the budget says.
 const BLOCK_BYTES_MIN: usize = 4 << 10;
@@ -88,15 +89,50 @@ impl TextReader {
     fn consume(&mut self, bytes: usize, lines: u64, rows: u64) {
         let consumed = &self.buffer[self.used..self.used + bytes];
         self.position.content = crc32c::crc32c_append(self.position.content, consumed);
-        let keep = usize::try_from(TAIL_BYTES).expect("the tail is short");
-        self.tail.extend(&consumed[bytes.saturating_sub(keep)..]);
-        let excess = self.tail.len().saturating_sub(keep);
-        self.tail.drain(..excess);
+        extend_tail(&mut self.tail, consumed);
         self.position.tail = crc32c::crc32c(self.tail.make_contiguous());
         self.position.at += to_u64(bytes);
         self.position.lines += lines;
         self.position.rows += rows;
         self.used += bytes;
+    }
+
+    /// Consumes the line at the position and yields its reject; nothing while its end is not there.
+    fn pass_over(&mut self) -> Result<Vec<Reject>> {
+        let Position { at, etag, .. } = self.position;
+        let mut after = self.position;
+        let mut tail = self.tail.clone();
+        let mut first = Vec::new();
+        let mut newline = None;
+        while newline.is_none() && after.at < etag.size {
+            let to = etag.size.min(after.at + to_u64(BLOCK_BYTES_MAX));
+            let mut block = read_range(&self.file, &self.path, after.at, to)?;
+            newline = block.iter().position(|b| *b == b'\n');
+            block.truncate(newline.map_or(block.len(), |n| n + 1));
+            if first.is_empty() {
+                first = block[..block.len().min(RAW_BYTES_MAX)].to_vec();
+            }
+            after.content = crc32c::crc32c_append(after.content, &block);
+            after.at += to_u64(block.len());
+            extend_tail(&mut tail, &block);
+        }
+        if newline.is_none() && !self.complete {
+            return Ok(Vec::new());
+        }
+        let ending = match (newline, tail.iter().rev().nth(1)) {
+            (Some(_), Some(b'\r')) => 2,
+            (Some(_), _) => 1,
+            (None, _) => 0,
+        };
+        let (sqlstate, error) = too_long();
+        let (line, length) = (after.lines + 1, after.at - at - ending);
+        let reject = Reject::new(&self.path, line, &first, length, sqlstate, error);
+        after.lines += u64::from(newline.is_some());
+        after.tail = crc32c::crc32c(tail.make_contiguous());
+        (self.position, self.tail) = (after, tail);
+        self.buffer.clear();
+        self.used = 0;
+        Ok(vec![reject])
     }
 
     fn read(&mut self, budget: Budget) -> Result<Chunk> {
@@ -109,6 +145,11 @@ impl TextReader {
             let (line, rows) = (self.position.lines + 1, budget.rows.max(1));
             let place = Place { path: &self.path, line, rows, last };
             let decoded = self.decoder.decode(&self.buffer[self.used..], place)?;
+            if decoded.overlong && decoded.bytes == 0 {
+                let rejects = self.pass_over()?;
+                let end = rejects.is_empty() || self.drained();
+                return Ok(self.chunk(None, rejects, end));
+            }
             if decoded.bytes > 0 {
                 let rows = decoded.rows.as_ref().map_or(0, |rows| to_u64(rows.num_rows()));
                 self.consume(decoded.bytes, decoded.lines, rows);
@@ -116,6 +157,9 @@ impl TextReader {
                 if decoded.rows.is_some() || !decoded.rejects.is_empty() || end {
                     return Ok(self.chunk(decoded.rows, decoded.rejects, end));
                 }
+            }
+            if decoded.overlong {
+                continue;
             }
             // An unfinished record is scanned again: reading as much as it has keeps that linear.
             if !self.fill(block.max(self.buffer.len() - self.used))? {
@@ -146,6 +190,14 @@ impl Reader for TextReader {
 pub(crate) fn continues(file: &File, path: &str, position: &Position) -> Result<bool> {
     Ok(position.at <= position.etag.size
         && tail_checksum(file, path, position.at)? == position.tail)
+}
+
+/// Keeps the last bytes of what was consumed.
+fn extend_tail(tail: &mut VecDeque<u8>, consumed: &[u8]) {
+    let keep = usize::try_from(TAIL_BYTES).expect("the tail is short");
+    tail.extend(&consumed[consumed.len().saturating_sub(keep)..]);
+    let excess = tail.len().saturating_sub(keep);
+    tail.drain(..excess);
 }
 
 fn to_u64(n: usize) -> u64 {

@@ -1,18 +1,20 @@
 //! Batches of a self-describing format made to match the declared columns.
 //!
 //! A value that the declared type cannot hold, or a NULL where none may be, makes its row a reject: no
-//! value turns into NULL or wraps silently. The reject's raw bytes are the row as a JSON object.
+//! value turns into NULL, wraps or loses its fraction silently. The reject's raw bytes are the row as a JSON object.
 
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions};
+use arrow::compute::kernels::cmp::neq;
 use arrow::compute::{CastOptions, cast_with_options, filter};
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::json::LineDelimitedWriter;
+use arrow::util::display::array_value_to_string;
 
 use crate::error::{Error, Result};
-use crate::format::csv::column::{Fault, null_fault};
+use crate::format::csv::column::{Fault, null_fault, type_fault};
 use crate::format::shape::sql_name;
 use crate::source::Reject;
 
@@ -58,6 +60,14 @@ pub(crate) fn conform(
                 }
             }
         }
+        if let Some(changed) = changed(array, &cast)? {
+            faults.resize(batch.num_rows(), None);
+            for i in (0..batch.num_rows()).filter(|i| changed.is_valid(*i) && changed.value(*i)) {
+                let text = array_value_to_string(array, i)
+                    .map_err(|e| Error::arrow("print a value", e))?;
+                faults[i].get_or_insert_with(|| type_fault(field, &text));
+            }
+        }
         arrays.push(cast);
     }
     let mut rows = batch.num_rows();
@@ -76,9 +86,23 @@ pub(crate) fn conform(
         let Some((sqlstate, error)) = fault else { continue };
         let raw = as_json(&batch.slice(i, 1)).map_err(|e| Error::arrow("print a bad row", e))?;
         let line = row + u64::try_from(i).expect("rows of a batch fit 64 bits");
-        rejects.push(Reject { raw, position: format!("{path}:{line}"), line, error, sqlstate });
+        rejects.push(Reject::new(path, line, &raw, raw.len() as u64, sqlstate, error));
     }
     Ok(Conformed { rows, rejects })
+}
+
+/// Where a conversion into integers or dates dropped a part of the value.
+fn changed(array: &ArrayRef, cast: &ArrayRef) -> Result<Option<BooleanArray>> {
+    let (from, to) = (array.data_type(), cast.data_type());
+    let drops = (to.is_integer() && (from.is_floating() || from.is_decimal()))
+        || (matches!(to, DataType::Date32) && matches!(from, DataType::Timestamp(..)));
+    if !drops {
+        return Ok(None);
+    }
+    let back = cast_with_options(cast, from, &CastOptions { safe: true, ..CastOptions::default() });
+    let differ = back.and_then(|back| neq(&back, array));
+    let differ = differ.map_err(|e| Error::arrow("compare converted values", e))?;
+    Ok((differ.true_count() > 0).then_some(differ))
 }
 
 fn as_json(row: &RecordBatch) -> Result<Vec<u8>, ArrowError> {

@@ -24,7 +24,7 @@ use crate::error::{Error, Result};
 use crate::format::csv::column::{Cells, Fault};
 use crate::format::csv::scan::{Bounds, Marks, Scan};
 use crate::format::shape::column_named;
-use crate::format::{BlockDecoder, Decoded, Place};
+use crate::format::{BlockDecoder, Decoded, Place, too_long};
 use crate::option::{OptionKind, OptionSpec, Options};
 use crate::source::Reject;
 
@@ -195,7 +195,7 @@ impl CsvDecoder {
         let message = match fault {
             scan::Fault::AfterQuote => "unexpected data after a closing quote".to_owned(),
             scan::Fault::OpenQuote => "unterminated CSV quoted field".to_owned(),
-            scan::Fault::TooLong => "record is too long".to_owned(),
+            scan::Fault::TooLong => return too_long(),
             scan::Fault::Width(n) => {
                 let how = if n < self.width { "too few" } else { "too many" };
                 format!("{how} columns: expected {}, found {n}", self.width)
@@ -255,7 +255,8 @@ impl BlockDecoder for CsvDecoder {
         }
         let rows = self.batch(&text, &mut faults)?;
         let rejects = self.rejects(block, &place, faults);
-        Ok(Decoded { rows, rejects, bytes: self.scan.bytes, lines: self.scan.lines })
+        let Scan { overlong, bytes, lines, .. } = self.scan;
+        Ok(Decoded { rows, rejects, overlong, bytes, lines })
     }
 }
 

@@ -3,22 +3,33 @@
 //! A run of lines is decoded at once by Arrow. When that fails, the run is cut in halves until the bad
 //! lines stand alone, so that n lines with k bad ones cost about k log n decodings more. A run counts
 //! only if it yields one row per line: an object that spans lines is two bad lines wherever a block ends.
+//!
+//! Numbers are decoded as the text they are written in and then read as the column's type, so that
+//! nothing is rounded on the way: 6.5 is no integer, 1e999 no float, and a text column has the digits as
+//! they stand.
 
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
-use arrow::compute::concat_batches;
+use arrow::array::{
+    Array, ArrayRef, ArrowPrimitiveType, AsArray, BooleanArray, PrimitiveBuilder, RecordBatch,
+    RecordBatchOptions,
+};
 use arrow::compute::kernels::cast_utils::{Parser, string_to_datetime};
-use arrow::datatypes::{DataType, Date32Type, Field, Schema, SchemaRef, TimeUnit};
+use arrow::compute::{CastOptions, cast_with_options, concat_batches, filter};
+use arrow::datatypes::{
+    DataType, Date32Type, Field, FieldRef, Float32Type, Float64Type, Int16Type, Int32Type,
+    Int64Type, Schema, SchemaRef, TimeUnit,
+};
 use arrow::error::ArrowError;
 use arrow::json::ReaderBuilder;
 use arrow::json::reader::infer_json_schema_from_iterator;
 use serde_json::Value;
 
 use crate::error::{Error, Result};
-use crate::format::csv::column::zone_of;
+use crate::format::csv::column::{Fault, type_fault, zone_of};
+use crate::format::number::{float, whole};
 use crate::format::shape::normal_schema;
-use crate::format::{BlockDecoder, Decoded, Place, RECORD_BYTES_MAX};
+use crate::format::{BlockDecoder, Decoded, Place, RECORD_BYTES_MAX, too_long};
 use crate::source::Reject;
 
 const NO_OBJECT: &str = "expected one JSON object on the line";
@@ -27,6 +38,8 @@ const NO_OBJECT: &str = "expected one JSON object on the line";
 #[derive(Debug)]
 pub(crate) struct JsonDecoder {
     schema: SchemaRef,
+    /// As `schema`, with numbers as text.
+    written: SchemaRef,
     lines: Vec<Line>,
 }
 
@@ -36,6 +49,8 @@ struct Line {
     start: usize,
     end: usize,
     number: u64,
+    /// Whether it is longer than a record may be.
+    long: bool,
 }
 
 /// What a run of lines became.
@@ -48,11 +63,14 @@ struct Out {
 impl JsonDecoder {
     /// A decoder of objects with these columns; members nobody asked for are skipped.
     pub(crate) fn new(schema: &SchemaRef) -> Self {
-        Self { schema: Arc::clone(schema), lines: Vec::new() }
+        let fields = schema.fields().iter().map(as_written);
+        let written = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+        Self { schema: Arc::clone(schema), written, lines: Vec::new() }
     }
 
-    /// Finds the lines of `block`; returns the bytes and newlines they take.
-    fn split(&mut self, block: &[u8], place: &Place<'_>) -> (usize, u64) {
+    /// Finds the lines of `block`; returns the bytes and newlines they take, and whether a line that is too
+    /// long goes on behind the block.
+    fn split(&mut self, block: &[u8], place: &Place<'_>) -> (usize, u64, bool) {
         self.lines.clear();
         let (mut at, mut lines) = (0, 0);
         while at < block.len() && self.lines.len() < place.rows {
@@ -60,35 +78,45 @@ impl JsonDecoder {
             let newline = rest.iter().position(|b| *b == b'\n');
             let end = match newline {
                 Some(n) => at + n + 1,
-                None if place.last || rest.len() > RECORD_BYTES_MAX => block.len(),
+                None if rest.len() > RECORD_BYTES_MAX => return (at, lines, true),
+                None if place.last => block.len(),
                 None => break,
             };
             if !block[at..end].trim_ascii().is_empty() {
-                self.lines.push(Line { start: at, end, number: place.line + lines });
+                let (number, long) = (place.line + lines, end - at > RECORD_BYTES_MAX + 1);
+                self.lines.push(Line { start: at, end, number, long });
             }
             lines += u64::from(newline.is_some());
             at = end;
         }
-        (at, lines)
+        (at, lines, false)
     }
 
     /// Decodes `lines`, halving them while they fail.
     fn run(&self, block: &[u8], lines: &[Line], place: &Place<'_>, out: &mut Out) -> Result<()> {
         let (Some(first), Some(last)) = (lines.first(), lines.last()) else { return Ok(()) };
         let mut fault = NO_OBJECT.to_owned();
-        if lines.iter().all(|line| is_object(&block[line.start..line.end])) {
+        if lines.iter().all(|line| !line.long && is_object(&block[line.start..line.end])) {
             match self.rows(&block[first.start..last.end], lines.len()) {
-                Ok(rows) if rows.num_rows() == lines.len() => {
-                    out.batches.push(rows);
-                    return Ok(());
-                }
+                Ok(rows) if rows.num_rows() == lines.len() => match self.read(&rows) {
+                    Ok((rows, faults)) => {
+                        out.batches.extend(rows);
+                        for (line, fault) in lines.iter().zip(faults) {
+                            let Some((sqlstate, error)) = fault else { continue };
+                            let raw = block[line.start..line.end].trim_ascii();
+                            out.rejects.push(place.reject(line.number, raw, sqlstate, error));
+                        }
+                        return Ok(());
+                    }
+                    Err(e) => fault = e.to_string(),
+                },
                 Ok(_) => {}
                 Err(e) => fault = e.to_string(),
             }
         }
         if lines.len() == 1 {
             let raw = block[first.start..first.end].trim_ascii();
-            let (sqlstate, error) = describe(raw, &fault);
+            let (sqlstate, error) = if first.long { too_long() } else { describe(raw, &fault) };
             out.rejects.push(place.reject(first.number, raw, sqlstate, error));
             return Ok(());
         }
@@ -97,18 +125,40 @@ impl JsonDecoder {
         self.run(block, right, place, out)
     }
 
+    /// The rows of `text` with numbers as they are written.
     fn rows(&self, text: &[u8], expected: usize) -> Result<RecordBatch, ArrowError> {
-        let builder = ReaderBuilder::new(Arc::clone(&self.schema)).with_batch_size(expected + 1);
+        let builder = ReaderBuilder::new(Arc::clone(&self.written))
+            .with_coerce_primitive(true)
+            .with_batch_size(expected + 1);
         let mut decoder = builder.build_decoder()?;
         decoder.decode(text)?;
         let rows = decoder.flush()?;
-        Ok(rows.unwrap_or_else(|| RecordBatch::new_empty(Arc::clone(&self.schema))))
+        Ok(rows.unwrap_or_else(|| RecordBatch::new_empty(Arc::clone(&self.written))))
+    }
+
+    /// The good rows with numbers as the columns have them, and what is wrong with the others.
+    fn read(&self, written: &RecordBatch) -> Result<(Option<RecordBatch>, Vec<Fault>), ArrowError> {
+        let mut faults: Vec<Fault> = vec![None; written.num_rows()];
+        let mut arrays: Vec<ArrayRef> = Vec::with_capacity(written.num_columns());
+        for (array, field) in written.columns().iter().zip(self.schema.fields()) {
+            arrays.push(numbers(array, field, &mut faults)?);
+        }
+        let good = BooleanArray::from_iter(faults.iter().map(|fault| Some(fault.is_none())));
+        let rows = good.true_count();
+        if rows < faults.len() {
+            for array in &mut arrays {
+                *array = filter(array, &good)?;
+            }
+        }
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        let batch = RecordBatch::try_new_with_options(Arc::clone(&self.schema), arrays, &options)?;
+        Ok(((rows > 0).then_some(batch), faults))
     }
 }
 
 impl BlockDecoder for JsonDecoder {
     fn decode(&mut self, block: &[u8], place: Place<'_>) -> Result<Decoded> {
-        let (bytes, lines) = self.split(block, &place);
+        let (bytes, lines, overlong) = self.split(block, &place);
         let mut out = Out::default();
         self.run(block, &self.lines, &place, &mut out)?;
         let rows = match out.batches.as_slice() {
@@ -119,8 +169,52 @@ impl BlockDecoder for JsonDecoder {
                     .map_err(|e| Error::arrow("join batches of JSON lines", e))?,
             ),
         };
-        Ok(Decoded { rows, rejects: out.rejects, bytes, lines })
+        Ok(Decoded { rows, rejects: out.rejects, overlong, bytes, lines })
     }
+}
+
+/// `field` with numbers, at any depth, as text.
+fn as_written(field: &FieldRef) -> FieldRef {
+    let data_type = match field.data_type() {
+        number if number.is_integer() || number.is_floating() => DataType::Utf8View,
+        DataType::List(item) => DataType::List(as_written(item)),
+        DataType::Struct(fields) => DataType::Struct(fields.iter().map(as_written).collect()),
+        other => other.clone(),
+    };
+    Arc::new(field.as_ref().clone().with_data_type(data_type))
+}
+
+/// A column as `field`, from one with numbers as text.
+fn numbers(array: &ArrayRef, field: &Field, faults: &mut [Fault]) -> Result<ArrayRef, ArrowError> {
+    Ok(match field.data_type() {
+        same if same == array.data_type() => Arc::clone(array),
+        DataType::Int64 => parsed::<Int64Type>(array, field, faults, whole),
+        DataType::Int32 => parsed::<Int32Type>(array, field, faults, whole),
+        DataType::Int16 => parsed::<Int16Type>(array, field, faults, whole),
+        DataType::Float64 => parsed::<Float64Type>(array, field, faults, float),
+        DataType::Float32 => parsed::<Float32Type>(array, field, faults, float),
+        other => {
+            let strict = CastOptions { safe: false, ..CastOptions::default() };
+            cast_with_options(array, other, &strict)?
+        }
+    })
+}
+
+fn parsed<T: ArrowPrimitiveType>(
+    texts: &ArrayRef,
+    field: &Field,
+    faults: &mut [Fault],
+    parse: impl Fn(&str) -> Option<T::Native>,
+) -> ArrayRef {
+    let mut builder = PrimitiveBuilder::<T>::with_capacity(texts.len());
+    for (text, fault) in texts.as_string_view().iter().zip(faults) {
+        let number = text.map(|text| parse(text.trim()));
+        if number == Some(None) && fault.is_none() {
+            *fault = Some(type_fault(field, text.unwrap_or_default()));
+        }
+        builder.append_option(number.flatten());
+    }
+    Arc::new(builder.finish())
 }
 
 /// The message for a line: what is wrong with its JSON, else what Arrow says about its values.

@@ -158,17 +158,49 @@ fn an_open_split_that_changed_since_the_listing_is_refused() {
     assert_eq!((error.kind(), error.retry()), (Kind::Corrupt, Retry::Never));
 }
 
+const OTHER_HEADER: &str =
+    "file does not match the declared columns: column \"id\" is not in its header";
+
+#[test]
+fn an_unfinished_or_foreign_header_is_a_problem_of_its_file_alone_and_heals() {
+    let folder = tempfile::tempdir().unwrap();
+    let foreign = put(folder.path(), "a.csv", "total,when");
+    let half = put(folder.path(), "b.csv", "i");
+    let mac = put(folder.path(), "c.csv", "id\r1\r2\r");
+    let empty = put(folder.path(), "d.csv", "id");
+    put(folder.path(), "e.csv", "id\n5\n");
+    let mut f = follow(&folder, "*.csv", "csv");
+    f.later_us = 0;
+    assert_eq!(f.poll(ALL), [], "they may be in the making");
+    assert_eq!(f.take().rows, rows(&[5]), "the good file is read");
+    f.later_us = 2_000_000;
+    let expected = [
+        problem(&foreign, OTHER_HEADER),
+        problem(&half, OTHER_HEADER),
+        problem(&mac, "the lines of the file end in CR without LF"),
+    ];
+    for _ in 0..2 {
+        assert_eq!(f.poll(ALL), expected);
+        assert_eq!(f.list().ready, [], "there is nothing to read");
+    }
+    put(folder.path(), "f.csv", "id\n6\n");
+    assert_eq!(f.poll(ALL), expected);
+    assert_eq!(f.take().rows, rows(&[6]), "new files are read");
+    put(folder.path(), "a.csv", "id\n1\n");
+    append(&half, "d\n2\n");
+    put(folder.path(), "c.csv", "id\r\n3\r\n");
+    append(&empty, "\n4\n");
+    assert_eq!(f.poll(ALL), []);
+    assert_eq!(f.take().rows, rows(&[1, 2, 3, 4]), "they heal");
+}
+
 #[test]
 fn a_header_without_a_declared_column_fails_its_file_only() {
     let folder = tempfile::tempdir().unwrap();
     let path = put(folder.path(), "a.csv", "idd\n1\n");
     put(folder.path(), "b.csv", "ID\n2\n");
     let mut f = follow(&folder, "*.csv", "csv");
-    let message = format!(
-        "\"{}\" does not match the declared columns: column \"id\" is not in its header",
-        path.display()
-    );
-    assert_eq!(f.poll(ALL), [problem(&path, &message)]);
+    assert_eq!(f.poll(ALL), [problem(&path, OTHER_HEADER)]);
     assert_eq!(f.take().rows, rows(&[2]));
     put(folder.path(), "a.csv", "id\n1\n");
     assert_eq!(f.poll(ALL), []);

@@ -4,7 +4,7 @@ use arrow::datatypes::{DataType, TimeUnit};
 use futures::executor::block_on;
 
 use crate::conformance::parquet;
-use crate::support::{Recipe, put};
+use crate::support::{ALL, Follower, Recipe, put};
 
 fn inferred(recipe: &Recipe) -> Vec<(String, DataType)> {
     let shape = block_on(recipe.build().discover()).unwrap();
@@ -50,6 +50,24 @@ fn later_files_widen_the_columns_of_the_first() {
     let recipe = Recipe::files(&folder.path().join("*.csv"), "csv");
     let expected = named(&[("x", DataType::Int64), ("y", DataType::Float64)]);
     assert_eq!(inferred(&recipe), expected);
+}
+
+#[test]
+fn a_stray_file_does_not_change_the_columns_of_the_others() {
+    let folder = tempfile::tempdir().unwrap();
+    put(folder.path(), "a.csv", "total\n1\n");
+    put(folder.path(), "b.csv", "x,y\n1,1\n");
+    put(folder.path(), "c.csv", "y,x\n1,2.5\n");
+    put(folder.path(), "d.csv", "x,y,more\n1,word,1\n");
+    put(folder.path(), "e.csv", "x,y\n");
+    let recipe = Recipe::files(&folder.path().join("*.csv"), "csv");
+    let expected = named(&[("x", DataType::Float64), ("y", DataType::Utf8View)]);
+    assert_eq!(inferred(&recipe), expected);
+    let mut follower = Follower::new(&recipe);
+    block_on(follower.source.discover()).unwrap();
+    let problems = follower.poll(ALL);
+    assert_eq!(problems.len(), 1, "only the stray file: {problems:?}");
+    assert_eq!(follower.take().rows.len(), 3);
 }
 
 #[test]

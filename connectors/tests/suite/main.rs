@@ -11,5 +11,7 @@ mod conformance;
 mod csv;
 mod growth;
 mod inference;
+mod long;
 mod sink;
 mod support;
+mod values;

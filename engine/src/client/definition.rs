@@ -8,6 +8,7 @@ use datafusion::scalar::ScalarValue;
 use datafusion::sql::sqlparser::ast;
 use levada_catalog::object::{FIRST_USER_OID, PUBLIC_OID};
 use levada_catalog::{Catalog, Change, Column, Detail, Object, ObjectId, ObjectKind};
+use levada_connectors::registry::sink_folder;
 use levada_planner::bind::Binder;
 use levada_planner::statement::{
     ColumnName, Comment, Connector, CreateMaterializedView, CreateSchema, CreateSink, CreateSource,
@@ -116,7 +117,7 @@ impl Session {
                 ast::TableConstraint::PrimaryKey(primary) => {
                     key = primary.columns.iter().map(|c| c.column.expr.to_string()).collect();
                     for name in &mut key {
-                        *name = unsuper::copy::quoted(name);
+                        *name = unquoted(name);
                     }
                 }
                 other => {
@@ -246,7 +247,7 @@ impl Session {
                 sqlstate: "00000",
                 message: format!("source \"{name}\" is still loading"),
                 detail: None,
-                hint: Some(format!("WAIT FOR {} returns when it has caught up.", quoted(name))),
+                hint: Some(format!("WAIT FOR {} returns when it has caught up.", super::copy::quoted(name))),
             }),
         }
     }
@@ -352,7 +353,12 @@ impl Session {
         }
         let unique = &plan.nodes[plan.root].properties.unique_keys;
         if !key.is_empty() && !unique.iter().any(|u| u.iter().all(|c| key.contains(c))) {
-            self.notice("00000", format!("KEY of \"{}\" is not proven unique", place.name));
+            let names: Vec<&str> = request.key.iter().map(|k| k.name.as_str()).collect();
+            let message =
+                format!("KEY ({}) of \"{}\" is not proven unique", names.join(", "), place.name);
+            return Err(Error::statement("0A000", message)
+                .with_detail("A key follows from GROUP BY, DISTINCT or the keys of what is read.")
+                .with_hint("Group by the columns of the key, or leave KEY out."));
         }
         let lineage = bound.lineage()?;
         let detail = Detail::MaterializedView {
@@ -383,14 +389,14 @@ impl Session {
         let mut stage = self.stage()?;
         if let Some(place) = self.place(&mut stage, &s.name, s.if_exists, ObjectKind::Sink)? {
             let path = self.settings.search_path(&self.options.user);
-            self.add_sink(&mut stage, place, s, &path, parsed.text.clone())?;
+            self.add_sink(&mut stage, place, s, &path, parsed.text.clone()).await?;
             self.put(stage).await?;
         }
         Ok(Outcome::Done("CREATE SINK".to_owned()))
     }
 
     /// Adds a sink.
-    pub(super) fn add_sink(
+    pub(super) async fn add_sink(
         &mut self,
         stage: &mut Stage,
         place: Place,
@@ -408,19 +414,65 @@ impl Session {
                 .with_hint("A sink follows a table, a source or a materialized view."));
         }
         let format = s.format.as_ref();
-        let detail = Detail::Sink {
+        let mut detail = Detail::Sink {
             from: from.id,
             connector: s.connector.name.clone(),
             arguments: absolute(&s.connector),
             options: pairs(&s.connector.options),
             format: format.map(|f| f.name.clone()).unwrap_or_default(),
             format_options: format.map(|f| pairs(&f.options)).unwrap_or_default(),
+            identity: self.inner.shared.mint(),
+            displaces: None,
         };
-        let object = self.object(stage, place, definition, vec![from.id], detail);
+        let mut object = self.object(stage, place, definition, vec![from.id], detail.clone());
         let schema = from.arrow_schema().ok_or_else(|| Error::unfit("relation"))?;
-        open_sink(&object, &schema)?;
+        let sink = open_sink(&object, stage.catalog.qualified_name(&object), &schema)?;
+        self.refuse_shared_folder(stage, &object)?;
+        let found = sink.check(&self.dropped_sinks(stage)).await?;
+        if let Detail::Sink { displaces, .. } = &mut detail {
+            *displaces = found;
+        }
+        object.detail = detail;
         stage.create(object.clone());
         lineage::write(stage, &object, None)
+    }
+
+    /// Refuses a sink into the folder of another sink, or of the database.
+    fn refuse_shared_folder(&self, stage: &Stage, sink: &Object) -> Result<()> {
+        let folder_of = |object: &Object| match &object.detail {
+            Detail::Sink { arguments, .. } => sink_folder(arguments).ok().flatten(),
+            _ => None,
+        };
+        let Some(folder) = folder_of(sink) else { return Ok(()) };
+        let hint = "Give each sink a folder of its own.";
+        let mut others = stage.catalog.objects_of(ObjectKind::Sink);
+        if let Some(other) = others.find(|o| folder_of(o).as_ref() == Some(&folder)) {
+            let name = stage.catalog.qualified_name(other);
+            let message =
+                format!("folder \"{}\" is the target of sink \"{name}\"", folder.display());
+            return Err(Error::statement("55006", message).with_hint(hint));
+        }
+        let root = std::path::PathBuf::from(self.inner.shared.blob.location(""));
+        if root.is_absolute() && root.canonicalize().is_ok_and(|root| folder.starts_with(root)) {
+            let message = format!(
+                "folder \"{}\" lies in the data directory of the database",
+                folder.display()
+            );
+            return Err(Error::statement("55006", message).with_hint(hint));
+        }
+        Ok(())
+    }
+
+    /// The sinks that this transaction drops, by what their targets know them by.
+    fn dropped_sinks(&self, stage: &Stage) -> Vec<String> {
+        let snapshot = self.inner.shared.snapshot();
+        let sinks = snapshot.catalog.objects_of(ObjectKind::Sink);
+        let gone = sinks.filter(|sink| stage.catalog.get(sink.id).is_none());
+        let identity = |sink: &Arc<Object>| match &sink.detail {
+            Detail::Sink { identity, .. } => Some(identity.clone()),
+            _ => None,
+        };
+        gone.filter_map(identity).collect()
     }
 
     pub(super) async fn comment(&mut self, s: &Comment) -> Result<Outcome> {

@@ -47,7 +47,9 @@ impl Session {
         for step in &s.steps {
             match step {
                 Step::Query(step) => self.add_step(&mut stage, schema.id, step, &path)?,
-                Step::Sink(sink) => self.add_sink_step(&mut stage, schema.id, sink, &path)?,
+                Step::Sink(sink) => {
+                    self.add_sink_step(&mut stage, schema.id, sink, &path).await?;
+                }
                 _ => {
                     return Err(Error::statement(
                         "0A000",
@@ -80,10 +82,15 @@ impl Session {
         if step.materialized {
             return self.add_materialized_view(stage, place, request);
         }
+        if !step.key.is_empty() {
+            let message = format!("step \"{}\" has a KEY but is not MATERIALIZED", step.name.name);
+            return Err(Error::statement("0A000", message)
+                .with_hint("Write MATERIALIZED before KEY, or leave KEY out."));
+        }
         self.add_view(stage, place, request)
     }
 
-    fn add_sink_step(
+    async fn add_sink_step(
         &mut self,
         stage: &mut Stage,
         schema: u32,
@@ -92,7 +99,7 @@ impl Session {
     ) -> Result<()> {
         let place = step_place(stage, schema, &sink.name.name)?;
         let definition = CreateSink { if_exists: IfExists::Fail, ..sink.clone() }.to_string();
-        self.add_sink(stage, place, sink, path, definition)
+        self.add_sink(stage, place, sink, path, definition).await
     }
 }
 

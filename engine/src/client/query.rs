@@ -33,7 +33,7 @@ impl Session {
             ast::Statement::Insert(insert) => self.insert(insert, values).await,
             ast::Statement::Update(update) => self.update(update, values).await,
             ast::Statement::Delete(delete) => self.delete(delete, values).await,
-            ast::Statement::Truncate(truncate) => self.truncate(truncate).await,
+            ast::Statement::Truncate(truncate) => Box::pin(self.truncate(truncate)).await,
             ast::Statement::CreateTable(table) => self.create_table(table, parsed, values).await,
             ast::Statement::Analyze { .. } => Ok(Outcome::Done("ANALYZE".to_owned())),
             ast::Statement::Vacuum(_) => Ok(Outcome::Done("VACUUM".to_owned())),

@@ -19,6 +19,7 @@ use arrow::datatypes::{
 
 use crate::error::{Error, Result};
 use crate::format::csv::scan::{Cell, Form, Marks, Scan};
+use crate::format::number::float;
 use crate::format::shape::sql_name;
 
 /// The cells of a block as text.
@@ -68,8 +69,8 @@ impl<'a> Cells<'a> {
             DataType::Int64 => into.primitive::<Int64Type>(|s| s.trim().parse().ok()),
             DataType::Int32 => into.primitive::<Int32Type>(|s| s.trim().parse().ok()),
             DataType::Int16 => into.primitive::<Int16Type>(|s| s.trim().parse().ok()),
-            DataType::Float64 => into.primitive::<Float64Type>(|s| s.trim().parse().ok()),
-            DataType::Float32 => into.primitive::<Float32Type>(|s| s.trim().parse().ok()),
+            DataType::Float64 => into.primitive::<Float64Type>(|s| float(s.trim())),
+            DataType::Float32 => into.primitive::<Float32Type>(|s| float(s.trim())),
             DataType::Date32 => into.primitive::<Date32Type>(|s| Date32Type::parse(s.trim())),
             DataType::Timestamp(TimeUnit::Microsecond, zone) => {
                 let zone = zone_of(zone.as_deref())?;
@@ -203,12 +204,13 @@ pub(crate) fn null_fault(field: &Field) -> (&'static str, String) {
 }
 
 /// The fault of `text` in a column of another type.
-fn type_fault(field: &Field, text: &str) -> (&'static str, String) {
+pub(crate) fn type_fault(field: &Field, text: &str) -> (&'static str, String) {
     let (name, kind) = (field.name(), sql_name(field.data_type()));
     let shown: String = text.chars().take(64).collect();
     let whole = text.trim().strip_prefix(['+', '-']).unwrap_or(text.trim());
-    let integer = field.data_type().is_integer();
-    if integer && !whole.is_empty() && whole.bytes().all(|b| b.is_ascii_digit()) {
+    let digits = !whole.is_empty() && whole.bytes().all(|b| b.is_ascii_digit());
+    let number = field.data_type().is_floating() && whole.parse::<f64>().is_ok();
+    if number || (field.data_type().is_integer() && digits) {
         let message =
             format!("column \"{name}\": value \"{shown}\" is out of range for type {kind}");
         return ("22003", message);

@@ -2,7 +2,9 @@
 //!
 //! Each column keeps a set of types that every value seen so far could be; the first of
 //! boolean, bigint, double precision, date, timestamp that is left wins, else it is text. A column
-//! without any value is text. What would lose something stays text: numbers with leading zeros such as
+//! without any value is text. The columns are those of the header that most files have, the first of
+//! equally frequent ones: a stray file is told of later, and does not change what the others are. Files with
+//! more columns than these count for the types of the common ones. What would lose something stays text: numbers with leading zeros such as
 //! postal codes, and integers beyond bigint.
 
 use arrow::array::timezone::Tz;
@@ -13,6 +15,7 @@ use crate::error::Result;
 use crate::format::csv::column::{Cells, zone_of};
 use crate::format::csv::scan::{Bounds, Scan};
 use crate::format::csv::{Dialect, bom};
+use crate::format::number;
 
 /// The types that are looked for, the first that is left wins.
 const TYPES: [DataType; 5] = [
@@ -34,15 +37,22 @@ struct Candidates {
 /// Collects what the columns of some files may be.
 #[derive(Debug)]
 pub(crate) struct Inference {
+    kinds: Vec<Kind>,
+    zone: Tz,
+}
+
+/// The files of one header, whatever its order.
+#[derive(Debug)]
+struct Kind {
     names: Vec<String>,
     columns: Vec<Candidates>,
-    zone: Tz,
+    files: usize,
 }
 
 impl Inference {
     /// Nothing seen.
     pub(crate) fn new() -> Result<Self> {
-        Ok(Self { names: Vec::new(), columns: Vec::new(), zone: zone_of(None)? })
+        Ok(Self { kinds: Vec::new(), zone: zone_of(None)? })
     }
 
     /// Takes the first `records` records of a file in; `whole` says that `head` is all of it.
@@ -64,13 +74,15 @@ impl Inference {
         let names = names.unwrap_or_else(|| (1..=width).map(|i| format!("column{i}")).collect());
         let bounds = Bounds { width: Some(width), records, last: whole };
         scan.run(rest.as_bytes(), dialect.marks, bounds);
-        let at: Vec<usize> = names.iter().map(|name| self.column(name)).collect();
+        let zone = self.zone;
+        let kind = self.kind(&names);
+        let at: Vec<Option<usize>> = names.iter().map(|name| kind.column(name)).collect();
         let null = dialect.null.as_deref();
         let cells = Cells { text: rest, scan: &scan, width, null, marks: dialect.marks };
         for record in 0..scan.records.len() {
             for (cell, column) in at.iter().enumerate() {
-                if let Some(value) = cells.value(record, cell) {
-                    self.columns[*column].see(value.trim(), &self.zone);
+                if let (Some(column), Some(value)) = (column, cells.value(record, cell)) {
+                    kind.columns[*column].see(value.trim(), &zone);
                 }
             }
         }
@@ -78,19 +90,34 @@ impl Inference {
 
     /// The schema, unless no column was found.
     pub(crate) fn schema(&self) -> Option<Schema> {
-        let typed = self.names.iter().zip(&self.columns);
-        let fields: Vec<_> = typed.map(|(n, c)| Field::new(n, c.best(), true)).collect();
+        let usual = self.kinds.iter().rev().max_by_key(|kind| kind.files)?;
+        let like = self.kinds.iter().filter(|k| usual.names.iter().all(|n| k.column(n).is_some()));
+        let fields = usual.names.iter().map(|name| {
+            let seen = like.clone().filter_map(|kind| Some(kind.columns[kind.column(name)?]));
+            Field::new(name, seen.fold(Candidates::all(), Candidates::and).best(), true)
+        });
+        let fields: Vec<Field> = fields.collect();
         (!fields.is_empty()).then(|| Schema::new(fields))
     }
 
-    /// The place of the column of this name, which may be new.
-    fn column(&mut self, name: &str) -> usize {
-        if let Some(i) = self.names.iter().position(|n| n == name) {
-            return i;
-        }
-        self.names.push(name.to_owned());
-        self.columns.push(Candidates::all());
-        self.names.len() - 1
+    /// The files with these columns, one more of them.
+    fn kind(&mut self, names: &[String]) -> &mut Kind {
+        let same = |kind: &Kind| {
+            kind.names.len() == names.len() && names.iter().all(|n| kind.column(n).is_some())
+        };
+        let at = self.kinds.iter().position(same).unwrap_or_else(|| {
+            let columns = vec![Candidates::all(); names.len()];
+            self.kinds.push(Kind { names: names.to_vec(), columns, files: 0 });
+            self.kinds.len() - 1
+        });
+        self.kinds[at].files += 1;
+        &mut self.kinds[at]
+    }
+}
+
+impl Kind {
+    fn column(&self, name: &str) -> Option<usize> {
+        self.names.iter().position(|n| n == name)
     }
 }
 
@@ -103,6 +130,12 @@ impl Candidates {
         self.seen = true;
         let fits = fits(value, zone);
         self.left.iter_mut().zip(fits).for_each(|(left, fits)| *left &= fits);
+    }
+
+    fn and(mut self, other: Self) -> Self {
+        self.seen |= other.seen;
+        self.left.iter_mut().zip(other.left).for_each(|(left, other)| *left &= other);
+        self
     }
 
     fn best(self) -> DataType {
@@ -119,7 +152,7 @@ fn fits(value: &str, zone: &Tz) -> [bool; TYPES.len()] {
     let zeros = matches!(digits.as_bytes(), [b'0', second, ..] if second.is_ascii_digit());
     let integer = only_digits && !zeros && value.parse::<i64>().is_ok();
     let numeric = digits.starts_with(|c: char| c.is_ascii_digit() || c == '.') && !zeros;
-    let float = numeric && (integer || !only_digits) && value.parse::<f64>().is_ok();
+    let float = numeric && (integer || !only_digits) && number::float::<f64>(value).is_some();
     let dashed = value.len() >= 10 && value.as_bytes().get(4) == Some(&b'-');
     let date = dashed && value.len() == 10 && Date32Type::parse(value).is_some();
     let timestamp = dashed && string_to_datetime(zone, value).is_ok();

@@ -6,7 +6,8 @@
 //!
 //! A record is **malformed** when something follows its closing quote, when a quote never closes or when
 //! it is longer than [`RECORD_BYTES_MAX`]. Then only its first line is rejected and reading goes on at
-//! the next one, so that a stray quote costs one line and not the rest of the file.
+//! the next one, so that a stray quote costs one line and not the rest of the file. A first line that is
+//! too long itself and does not end in the block is left to the reader.
 
 use crate::format::RECORD_BYTES_MAX;
 
@@ -56,7 +57,7 @@ pub(crate) enum Fault {
     AfterQuote,
     /// The closing quote is missing.
     OpenQuote,
-    /// No newline within the limit.
+    /// No end within the limit.
     TooLong,
     /// Another number of cells.
     Width(usize),
@@ -71,6 +72,8 @@ pub(crate) struct Scan {
     pub(crate) records: Vec<Span>,
     /// The bad ones.
     pub(crate) faults: Vec<(Span, Fault)>,
+    /// Whether a line that is too long goes on behind the block.
+    pub(crate) overlong: bool,
     /// Bytes consumed.
     pub(crate) bytes: usize,
     /// Newlines in them.
@@ -102,7 +105,7 @@ impl Scan {
         self.cells.clear();
         self.records.clear();
         self.faults.clear();
-        (self.bytes, self.lines) = (0, 0);
+        (self.bytes, self.lines, self.overlong) = (0, 0, false);
         while self.records.len() + self.faults.len() < bounds.records && self.bytes < block.len() {
             if let Some(blank) = newline_at(block, self.bytes) {
                 (self.bytes, self.lines) = (blank, self.lines + 1);
@@ -117,8 +120,11 @@ impl Scan {
         let (start, first) = (self.bytes, self.cells.len());
         let mut at = start;
         let mut lines = 0;
+        // Where a block ends must not show: a record is looked for as far as it may reach, no further.
+        let view = &block[..block.len().min(start + RECORD_BYTES_MAX + 1)];
+        let last = bounds.last && view.len() == block.len();
         loop {
-            let (cell, after) = cell(block, at, marks, bounds.last, &mut lines);
+            let (cell, after) = cell(view, at, marks, last, &mut lines);
             self.cells.push(cell);
             match after {
                 After::Cell(next) => at = next,
@@ -135,7 +141,7 @@ impl Scan {
                     }
                     return true;
                 }
-                After::Nothing if block.len() - start <= RECORD_BYTES_MAX => {
+                After::Nothing if view.len() - start <= RECORD_BYTES_MAX => {
                     self.cells.truncate(first);
                     return false;
                 }
@@ -152,9 +158,15 @@ impl Scan {
         let newline = rest.iter().position(|b| *b == b'\n');
         let end = match newline {
             Some(n) => self.bytes + n + 1,
-            None if bounds.last || rest.len() > RECORD_BYTES_MAX => block.len(),
+            None if rest.len() > RECORD_BYTES_MAX => {
+                self.overlong = true;
+                return false;
+            }
+            None if bounds.last => block.len(),
             None => return false,
         };
+        let long = end - self.bytes > RECORD_BYTES_MAX + 1;
+        let fault = if long { Fault::TooLong } else { fault };
         self.faults.push((Span { start: self.bytes, end, line: self.lines }, fault));
         self.bytes = end;
         self.lines += u64::from(newline.is_some());

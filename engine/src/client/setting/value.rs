@@ -57,8 +57,7 @@ const UNITS: [(&str, f64); 6] =
 fn milliseconds(value: &str) -> Option<u64> {
     let value = value.trim();
     let unit = value.trim_start_matches(|c: char| c.is_ascii_digit() || matches!(c, '.' | ' '));
-    let number = value[..value.len() - unit.len()].trim();
-    let number: f64 = number.parse().ok()?;
+    let number: f64 = value.strip_suffix(unit)?.trim().parse().ok()?;
     let unit = if unit.is_empty() { "ms" } else { unit };
     let (_, microseconds) = UNITS.iter().find(|(name, _)| *name == unit)?;
     let milliseconds = (number * microseconds / 1e3).round();

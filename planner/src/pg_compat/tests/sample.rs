@@ -168,6 +168,8 @@ fn sink() -> Object {
         options: Vec::new(),
         format: "parquet".to_owned(),
         format_options: Vec::new(),
+        identity: "01KB0000000000000000000000".to_owned(),
+        displaces: None,
     };
     object(LAKE, "lake", APP, detail)
 }
