@@ -64,6 +64,12 @@ use table::Table;
 /// Key of a field's metadata that holds its `PostgreSQL` type name, for example `oid` or `int2vector`.
 pub const PG_TYPE_KEY: &str = "pg_type";
 
+/// Key of a field's metadata that holds the OID of the relation whose column it is.
+pub const PG_TABLE_KEY: &str = "pg_table";
+
+/// Key of a field's metadata that holds the number of that column.
+pub const PG_COLUMN_KEY: &str = "pg_column";
+
 /// The level of `PostgreSQL` that columns and versions follow.
 pub const SERVER_VERSION: &str = "15.18";
 

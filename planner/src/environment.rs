@@ -14,8 +14,10 @@ use datafusion::optimizer::{OptimizerContext, OptimizerRule};
 
 use crate::aggregate::aggregate_functions;
 use crate::aggregate::zero::OneZero;
+use crate::bounded;
 use crate::error::Result;
 use crate::fallible::PushDownFilter;
+use crate::temporal::TemporalText;
 
 /// Rules of the delta optimizer, by DataFusion's names, in DataFusion's order.
 const DELTA_RULES: [&str; 14] = [
@@ -44,7 +46,12 @@ pub fn session_state(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> Session
         .with_runtime_env(runtime)
         .with_default_features();
     builder.aggregate_functions().get_or_insert_default().extend(aggregate_functions());
-    builder.with_analyzer_rule(Arc::new(OneZero)).with_optimizer_rules(rules()).build()
+    builder.scalar_functions().get_or_insert_default().extend(bounded::functions());
+    builder
+        .with_analyzer_rule(Arc::new(OneZero))
+        .with_analyzer_rule(Arc::new(TemporalText))
+        .with_optimizer_rules(rules())
+        .build()
 }
 
 /// DataFusion's rules, with conditions that may fail kept in place, and without the one that splits an

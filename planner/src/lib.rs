@@ -13,6 +13,7 @@
 
 pub mod aggregate;
 pub mod bind;
+mod bounded;
 pub mod delta_plan;
 pub mod environment;
 pub mod error;
@@ -20,11 +21,13 @@ pub mod explain;
 mod fallible;
 pub mod incremental;
 pub mod lineage;
+pub mod origin;
 pub mod parse;
 pub mod pg_compat;
 pub mod relation;
 pub mod statement;
 mod table_function;
+mod temporal;
 mod types;
 
 pub use error::{Error, Result};

@@ -11,8 +11,8 @@
 //! tree count lines and columns of the whole string.
 //!
 //! Bounds: text of [`TEXT_BYTES_MAX`] in [`STATEMENTS_MAX`] statements; nesting of [`DEPTH_MAX`]; and as binary operators make trees
-//! as deep as the chain is long, [`CHAIN_TOKENS_MAX`] tokens without a comma or a clause between
-//! them. Within these no input makes the stack overflow.
+//! as deep as the chain is long, [`CHAIN_TOKENS_MAX`] tokens and [`OPERATORS_MAX`] operators without a
+//! comma or a clause between them. Within these no input makes the stack overflow.
 //!
 //! What Levada's SQL describes but this release does not carry out is refused here by its name, with
 //! `0A000`; what `PostgreSQL` knows and sqlparser reads becomes [`Statement::Sql`], for the engine to
@@ -27,6 +27,7 @@ use stream::Stream;
 use text::Text;
 
 mod alter;
+mod bound;
 mod connector;
 mod copy;
 mod create;
@@ -61,6 +62,9 @@ pub const STATEMENTS_MAX: usize = 10_000;
 pub const DEPTH_MAX: usize = 256;
 /// Most tokens between commas and clauses, at one level of parentheses.
 pub const CHAIN_TOKENS_MAX: usize = 4_000;
+/// Most binary operators other than AND and OR in one expression, between commas: types are asked for at
+/// each of them, which walks all below it.
+pub const OPERATORS_MAX: usize = 500;
 /// Most set operations (`UNION` and so on) at one level of parentheses.
 pub const SET_OPERATIONS_MAX: usize = 500;
 

@@ -13,8 +13,10 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::scalar::ScalarValue;
 use datafusion::sql::sqlparser::ast;
 use levada_catalog::Catalog;
+use levada_catalog::pg::{PG_COLUMN_KEY, PG_TABLE_KEY};
 use levada_planner::bind::Binder;
 use levada_planner::environment;
+use levada_planner::origin::origins;
 use levada_planner::pg_compat::{self, OutputNames};
 
 use super::Session;
@@ -85,7 +87,7 @@ impl Planning {
         self.apart(move |planning| {
             let names = pg_compat::name_columns(&mut statement);
             pg_compat::rewrite(&mut statement);
-            let binder = planning.binder();
+            let binder = planning.binder().marking_views();
             let bound = binder.statement_with(statement, &types)?.plan;
             // The rows have the types after coercion; parameters of unknown type forbid it until they are
             // known.
@@ -141,11 +143,19 @@ impl Planning {
     }
 }
 
-/// The plan's output with the names that `PostgreSQL` gives.
+/// The plan's output with the names that `PostgreSQL` gives, and the column of a relation that each is.
 fn output_schema(plan: &LogicalPlan, names: &OutputNames) -> SchemaRef {
     let fields = plan.schema().fields();
     let planned: Vec<&str> = fields.iter().map(|f| f.name().as_str()).collect();
     let names = names.names(&planned);
     let named = fields.iter().zip(names).map(|(f, n)| f.as_ref().clone().with_name(n));
-    Arc::new(Schema::new(named.map(|f| f.with_nullable(true)).collect::<Vec<_>>()))
+    let fields = named.zip(origins(plan)).map(|(field, origin)| {
+        let mut metadata = field.metadata().clone();
+        if let Some(origin) = origin {
+            metadata.insert(PG_TABLE_KEY.to_owned(), origin.relation.to_string());
+            metadata.insert(PG_COLUMN_KEY.to_owned(), origin.column.to_string());
+        }
+        field.with_nullable(true).with_metadata(metadata)
+    });
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
