@@ -31,6 +31,7 @@ use std::time::Duration;
 use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::scalar::ScalarValue;
+use levada_catalog::pg::{PgPresence, PgSession};
 use levada_planner::parse;
 use levada_planner::statement::{Discard, Parsed, Statement};
 use levada_storage::epoch::Epoch;
@@ -38,6 +39,7 @@ use levada_storage::epoch::Epoch;
 use crate::database::Inner;
 pub use crate::database::OpenOptions;
 use crate::error::{Error, Result};
+pub use levada_catalog::pg::PgInterrupt;
 
 use self::setting::Settings;
 use self::transaction::Open;
@@ -56,6 +58,10 @@ pub struct SessionOptions {
     pub settings: Vec<(String, String)>,
     /// Process id shown by `pg_backend_pid()`.
     pub pid: i32,
+    /// Address of the client; none within the process.
+    pub client_address: Option<String>,
+    /// How others stop what the session runs (`pg_cancel_backend`).
+    pub interrupt: Option<PgInterrupt>,
 }
 
 /// What a statement needs and gives.
@@ -157,6 +163,7 @@ pub struct Session {
     withdrawal: Withdrawal,
     /// When the statement began, in microseconds since 1970 UTC.
     statement_at: i64,
+    presence: PgPresence,
 }
 
 impl Database {
@@ -179,15 +186,28 @@ impl Database {
     /// Starts a session.
     #[must_use]
     pub fn connect(&self, options: SessionOptions) -> Session {
+        let now = self.inner.shared.clock.now_us();
+        let settings = Settings::new(&options);
+        let presence = self.inner.shared.sessions.enter(PgSession {
+            pid: options.pid,
+            role: options.user.clone(),
+            application: settings.application(),
+            client_address: options.client_address.clone(),
+            connected_at: now,
+            state: "idle".to_owned(),
+            interrupt: options.interrupt.clone(),
+            ..PgSession::default()
+        });
         Session {
             inner: Arc::clone(&self.inner),
-            settings: Settings::new(&options),
+            settings,
+            presence,
             options,
             notices: Vec::new(),
             open: None,
             prepared: BTreeMap::new(),
             withdrawal: Withdrawal::default(),
-            statement_at: self.inner.shared.clock.now_us(),
+            statement_at: now,
         }
     }
 
@@ -208,7 +228,14 @@ impl Database {
 
 impl Default for SessionOptions {
     fn default() -> Self {
-        Self { user: "admin".to_owned(), database: "main".to_owned(), settings: Vec::new(), pid: 0 }
+        Self {
+            user: "admin".to_owned(),
+            database: "main".to_owned(),
+            settings: Vec::new(),
+            pid: 0,
+            client_address: None,
+            interrupt: None,
+        }
     }
 }
 
@@ -259,6 +286,7 @@ impl Session {
         values: Vec<ScalarValue>,
     ) -> Result<Outcome> {
         self.statement_at = self.inner.shared.clock.now_us();
+        self.presence.begin(&statement.text, self.statement_at);
         let result = Box::pin(self.run(&statement.parsed, values)).await;
         if result.is_err() {
             self.fail();
@@ -320,6 +348,16 @@ impl Session {
             Some(open) if open.failed => TransactionStatus::Failed,
             Some(_) => TransactionStatus::Open,
         }
+    }
+
+    /// The session waits for its client now, as `pg_stat_activity` shows.
+    pub fn rest(&self) {
+        let state = match self.transaction_status() {
+            TransactionStatus::Idle => "idle",
+            TransactionStatus::Open => "idle in transaction",
+            TransactionStatus::Failed => "idle in transaction (aborted)",
+        };
+        self.presence.rest(state, &self.settings.application());
     }
 
     /// Messages since the last call.
