@@ -26,7 +26,7 @@ use levada_storage::epoch::Epoch;
 use crate::batch;
 use crate::database::{Shared, lock};
 use crate::error::{Error, Result};
-use crate::snapshot::RelationSnapshot;
+use crate::snapshot::{RelationSnapshot, SnapshotSet};
 
 /// Time between two writes of a sink whose relation changes all the time.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -38,9 +38,17 @@ const SETTLE_MAX: Duration = Duration::from_secs(30);
 /// How a sink is doing.
 #[derive(Default)]
 pub(crate) struct SinkStatus {
-    problem: Mutex<Option<String>>,
+    problem: Mutex<Option<Problem>>,
     /// Newest epoch that the target reflects, plus one; 0 for none.
     epoch: AtomicU64,
+}
+
+/// What keeps a sink from going on.
+enum Problem {
+    /// The target, or a bug of ours.
+    Target(String),
+    /// Rows of the relation that could not be evaluated.
+    Relation(String),
 }
 
 impl SinkStatus {
@@ -51,7 +59,9 @@ impl SinkStatus {
 
     /// What is wrong, if anything.
     pub(crate) fn problem(&self) -> Option<String> {
-        lock(&self.problem).clone()
+        lock(&self.problem).as_ref().map(|problem| match problem {
+            Problem::Target(text) | Problem::Relation(text) => text.clone(),
+        })
     }
 
     /// The newest epoch that the target reflects.
@@ -64,7 +74,21 @@ impl SinkStatus {
         let noun = if rows == 1 { "row" } else { "rows" };
         let message = &error.message;
         let text = format!("{rows} {noun} of the relation could not be evaluated: {message}");
-        *lock(&self.problem) = Some(text);
+        *lock(&self.problem) = Some(Problem::Relation(text));
+    }
+
+    /// Whether it is on its way to the newest epoch.
+    fn lags(&self, sink: &Object, newest: &SnapshotSet) -> bool {
+        let readable = || match &sink.detail {
+            Detail::Sink { from, .. } => newest.relation(*from).is_some_and(|r| r.error.is_none()),
+            _ => false,
+        };
+        let healthy = match &*lock(&self.problem) {
+            None => true,
+            Some(Problem::Target(_)) => false,
+            Some(Problem::Relation(_)) => readable(),
+        };
+        healthy && self.epoch() < Some(newest.epoch.0)
     }
 
     fn reached(&self, epoch: Epoch) {
@@ -81,7 +105,7 @@ pub(crate) async fn run(shared: Arc<Shared>, object: Arc<Object>, status: Arc<Si
             Err(error) => error,
         };
         tracing::warn!(sink = object.name, %error, "could not write to a sink");
-        *lock(&status.problem) = Some(error.to_string());
+        *lock(&status.problem) = Some(Problem::Target(error.to_string()));
         shared.clock.sleep(BACKOFF).await;
     }
 }
@@ -92,10 +116,10 @@ pub(crate) async fn settle(shared: &Arc<Shared>) {
     let step = Duration::from_millis(5);
     loop {
         let snapshot = shared.snapshot();
-        let behind = snapshot.catalog.objects_of(ObjectKind::Sink).any(|sink| {
-            let status = shared.sink(sink.id);
-            status.is_some_and(|s| s.problem().is_none() && s.epoch() < Some(snapshot.epoch.0))
-        });
+        let behind = snapshot
+            .catalog
+            .objects_of(ObjectKind::Sink)
+            .any(|sink| shared.sink(sink.id).is_some_and(|status| status.lags(sink, &snapshot)));
         if !behind || waited > SETTLE_MAX {
             return;
         }
@@ -197,12 +221,13 @@ pub(crate) fn open_sink(
     })?)
 }
 
-/// Waits until one healthy sink reflects the newest epoch.
-pub(crate) async fn settle_one(shared: &Arc<Shared>, sink: &Arc<SinkStatus>) {
-    let wanted = shared.snapshot().epoch.0;
+/// Waits until one healthy sink reflects the epoch that is the newest one as this is called.
+pub(crate) async fn settle_one(shared: &Arc<Shared>, id: u32, status: &SinkStatus) {
+    let wanted = shared.snapshot();
+    let Some(sink) = wanted.catalog.get(id) else { return };
     let step = Duration::from_millis(5);
     let mut waited = Duration::ZERO;
-    while sink.problem().is_none() && sink.epoch() < Some(wanted) && waited < SETTLE_MAX {
+    while status.lags(sink, &wanted) && waited < SETTLE_MAX {
         shared.clock.sleep(step).await;
         waited += step;
     }

@@ -7,12 +7,14 @@
 //! | function | over | accumulates in | result |
 //! |---|---|---|---|
 //! | `sum`, `avg` | floats | the exact sum ([`exact_float`]) | rounded once |
-//! | `sum` | integers | `i128` | error `bigint out of range` outside the type |
+//! | `sum` | integers | `i128` | `bigint`, over `bigint` `numeric`; error 22003 outside the type |
+//! | `avg` | decimals | `i256` ([`decimal`]) | rounded once |
 //! | `sum`, `avg` | all else | as DataFusion does | |
 //! | `min`, `max` | floats | the greatest value is NaN, zero has no sign | |
 //! | `min`, `max` | all else | as DataFusion does | |
 
 pub mod average;
+pub mod decimal;
 pub mod exact_float;
 pub mod extreme;
 pub mod float;

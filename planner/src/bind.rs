@@ -4,6 +4,9 @@
 //! with; tables, sources and materialized views become [`RelationTable`]s. System relations come from the
 //! caller.
 
+mod literal;
+mod scalar_subquery;
+
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -129,6 +132,7 @@ impl<'a> Binder<'a> {
             PlannerContext::new().with_prepare_param_data_types(known.collect::<Vec<_>>());
         let plan =
             SqlToRel::new(self).sql_statement_to_plan_with_context(statement, &mut context)?;
+        let plan = scalar_subquery::check(literal::narrow(plan)?)?;
         let mut depends_on = self.used.borrow().clone();
         depends_on.sort_unstable();
         depends_on.dedup();

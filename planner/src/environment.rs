@@ -11,13 +11,18 @@ use datafusion::execution::context::{SessionConfig, SessionState};
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::optimizer::optimizer::Optimizer;
 use datafusion::optimizer::{OptimizerContext, OptimizerRule};
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 
 use crate::aggregate::aggregate_functions;
 use crate::aggregate::zero::OneZero;
+use crate::arithmetic::CheckIntegers;
 use crate::bounded;
+use crate::bytea::Bytea;
 use crate::error::Result;
 use crate::fallible::PushDownFilter;
 use crate::temporal::TemporalText;
+use crate::window::window_functions;
 
 /// Rules of the delta optimizer, by DataFusion's names, in DataFusion's order.
 const DELTA_RULES: [&str; 14] = [
@@ -47,10 +52,14 @@ pub fn session_state(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> Session
         .with_default_features();
     builder.aggregate_functions().get_or_insert_default().extend(aggregate_functions());
     builder.scalar_functions().get_or_insert_default().extend(bounded::functions());
+    builder.window_functions().get_or_insert_default().extend(window_functions());
     builder
         .with_analyzer_rule(Arc::new(OneZero))
+        .with_analyzer_rule(Arc::new(CheckIntegers))
+        .with_analyzer_rule(Arc::new(Bytea))
         .with_analyzer_rule(Arc::new(TemporalText))
         .with_optimizer_rules(rules())
+        .with_physical_optimizer_rules(physical_rules())
         .build()
 }
 
@@ -63,6 +72,13 @@ fn rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
     };
     let all = Optimizer::new().rules.into_iter();
     all.filter(|rule| rule.name() != "single_distinct_aggregation_to_group_by").map(own).collect()
+}
+
+/// DataFusion's physical rules without those that move filters down: our scans take none, and conditions that
+/// may fail would pass below joins.
+fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
+    let all = PhysicalOptimizer::new().rules.into_iter();
+    all.filter(|rule| !rule.name().starts_with("FilterPushdown")).collect()
 }
 
 /// The settings of a session's plans.
@@ -114,5 +130,7 @@ mod tests {
             assert!(names.iter().any(|n| n == rule), "no rule {rule} among {names:?}");
         }
         assert_eq!(rules().len() + 1, names.len(), "one rule is left out");
+        let physical = PhysicalOptimizer::new().rules.len();
+        assert_eq!(physical_rules().len() + 2, physical, "two rules are left out");
     }
 }

@@ -28,6 +28,7 @@ use datafusion::logical_expr::{Distinct, Expr, JoinType, LogicalPlan, Volatility
 use datafusion::physical_expr::create_physical_expr;
 use sha2::{Digest, Sha256};
 
+use crate::arithmetic::as_operators;
 use crate::delta_plan::{DeltaPlan, Expression, Fingerprint, Node, NodeId, Op, Properties};
 use crate::error::{Error, Result};
 
@@ -196,7 +197,7 @@ impl Builder<'_> {
 /// Compiles an expression and keeps its text.
 fn expression(expr: &Expr, schema: &DFSchema) -> Result<Expression> {
     let physical = compile(expr, schema)?;
-    Ok(Expression { text: physical.to_string(), physical })
+    Ok(Expression { text: as_operators(&physical)?.to_string(), physical })
 }
 
 /// Compiles an expression over rows of `schema`.

@@ -12,8 +12,10 @@
 //! [`lineage`] reads column lineage off the same logical plan; [`explain`] prints the result.
 
 pub mod aggregate;
+mod arithmetic;
 pub mod bind;
 mod bounded;
+mod bytea;
 pub mod delta_plan;
 pub mod environment;
 pub mod error;
@@ -29,5 +31,6 @@ pub mod statement;
 mod table_function;
 mod temporal;
 mod types;
+mod window;
 
 pub use error::{Error, Result};

@@ -9,6 +9,8 @@
 //!
 //! The first three belong to one output column; the others to every output column.
 
+mod text;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -230,7 +232,7 @@ fn of_expr(expr: &Expr, schema: &DFSchema, inner: &[Source]) -> Source {
             add(&mut inputs, input.clone(), kind.max(*was));
         }
     }
-    Source { inputs, expression: expr.human_display().to_string() }
+    Source { inputs, expression: text::text(expr) }
 }
 
 fn position(schema: &DFSchema, column: &Column) -> Option<usize> {

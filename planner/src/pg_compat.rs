@@ -136,6 +136,6 @@ impl fmt::Display for PgError {
 
 impl std::error::Error for PgError {}
 
-fn error(sqlstate: &'static str, message: String) -> DataFusionError {
+pub(crate) fn error(sqlstate: &'static str, message: String) -> DataFusionError {
     DataFusionError::External(Box::new(PgError { sqlstate, message }))
 }

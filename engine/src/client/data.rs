@@ -3,6 +3,8 @@
 //! An update is the retraction of the old rows and the insertion of the new ones in one delta. Constraints
 //! that need the table's rows (keys) are checked by the tick loop, when the transaction is staged.
 
+mod default;
+
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, RecordBatch};
@@ -16,6 +18,7 @@ use levada_catalog::{Object, ObjectKind};
 use levada_storage::delta::DeltaBatch;
 use levada_storage::epoch::Epoch;
 
+use self::default::fill_defaults;
 use super::planning::Planning;
 use super::query::scanned;
 use super::{Outcome, Session};
@@ -35,7 +38,9 @@ impl Session {
         };
         let (table, schema) = self.writable(name)?;
         let types: Vec<Option<DataType>> = values.iter().map(|v| Some(v.data_type())).collect();
-        let statement = ast::Statement::Insert(insert.clone());
+        let mut insert = insert.clone();
+        fill_defaults(&mut insert, &table)?;
+        let statement = ast::Statement::Insert(insert);
         let mut planning = self.planning()?;
         let mut input = planning.write(&statement, &types).await?;
         if self.open.is_some() {
@@ -64,7 +69,15 @@ impl Session {
             ast::Statement::Delete(delete) => {
                 let from = deleted_from(delete)?;
                 let (table, _) = self.writable(&relation_name(from)?)?;
-                changed_rows(from, &table, &[], delete.selection.as_ref())?
+                changed_rows(from, &table, &[], deleted_rows(delete)?.as_ref())?
+            }
+            ast::Statement::Insert(insert) => {
+                let mut insert = insert.clone();
+                if let ast::TableObject::TableName(name) = &insert.table {
+                    let (table, _) = self.writable(name)?;
+                    fill_defaults(&mut insert, &table)?;
+                }
+                ast::Statement::Insert(insert)
             }
             other => other.clone(),
         };
@@ -122,11 +135,10 @@ impl Session {
         delete: &ast::Delete,
         values: Vec<ScalarValue>,
     ) -> Result<Outcome> {
-        refuse(delete.using.is_some(), "DELETE ... USING")?;
         refuse(delete.returning.is_some(), "DELETE ... RETURNING")?;
         let from = deleted_from(delete)?;
         let (table, schema) = self.writable(&relation_name(from)?)?;
-        let query = changed_rows(from, &table, &[], delete.selection.as_ref())?;
+        let query = changed_rows(from, &table, &[], deleted_rows(delete)?.as_ref())?;
         let (_, batches) = self.collect(&query, values).await?;
         let count = self.retract(&table, &schema, batches).await?;
         Ok(Outcome::Done(format!("DELETE {count}")))
@@ -292,13 +304,39 @@ fn changed_rows(
         ast::SelectItem::UnnamedExpr(ast::Expr::CompoundIdentifier(parts))
     });
     let values = assignments.iter().enumerate().map(|(i, a)| ast::SelectItem::ExprWithAlias {
-        expr: a.value.clone(),
+        expr: typed(a, table),
         alias: ast::Ident::with_quote('"', format!("new value {i}")),
     });
     select.projection = columns.chain(values).collect();
     select.from = vec![from.clone()];
     select.selection = selection.cloned();
     Ok(ast::Statement::Query(query))
+}
+
+/// The assigned expression; text that is assigned to a `bytea` is read as one.
+fn typed(assignment: &ast::Assignment, table: &Object) -> ast::Expr {
+    let value = assignment.value.clone();
+    let ast::AssignmentTarget::ColumnName(name) = &assignment.target else { return value };
+    let column = name.0.last().and_then(|p| p.as_ident()).and_then(|ident| {
+        let folded = match ident.quote_style {
+            Some(_) => ident.value.clone(),
+            None => ident.value.to_lowercase(),
+        };
+        table.columns().unwrap_or_default().iter().find(|c| c.name == folded)
+    });
+    let is_bytea = column.is_some_and(|c| {
+        matches!(c.data_type, DataType::Binary | DataType::LargeBinary | DataType::BinaryView)
+    });
+    if !is_bytea {
+        return value;
+    }
+    ast::Expr::Cast {
+        kind: ast::CastKind::Cast,
+        expr: Box::new(value),
+        data_type: ast::DataType::Bytea,
+        array: false,
+        format: None,
+    }
 }
 
 /// Positions of the assigned columns.
@@ -347,6 +385,17 @@ fn deleted_from(delete: &ast::Delete) -> Result<&ast::TableWithJoins> {
         [one] => Ok(one),
         _ => Err(Error::statement("0A000", "DELETE from several tables is not supported")),
     }
+}
+
+/// Which rows are deleted: with USING, those that have a match.
+fn deleted_rows(delete: &ast::Delete) -> Result<Option<ast::Expr>> {
+    let Some(using) = &delete.using else { return Ok(delete.selection.clone()) };
+    let mut subquery = levada_planner::parse::query("SELECT 1")?;
+    if let ast::SetExpr::Select(select) = subquery.body.as_mut() {
+        select.from.clone_from(using);
+        select.selection.clone_from(&delete.selection);
+    }
+    Ok(Some(ast::Expr::Exists { subquery, negated: false }))
 }
 
 fn relation_name(from: &ast::TableWithJoins) -> Result<ast::ObjectName> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arrow::array::{Array, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::execution::SendableRecordBatchStream;
+use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::display::DisplayableExecutionPlan;
 use datafusion::physical_plan::memory::MemoryStream;
 use datafusion::scalar::ScalarValue;
@@ -13,7 +14,9 @@ use futures::TryStreamExt;
 use levada_catalog::{Detail, Object, ObjectKind};
 use levada_planner::bind::Binder;
 use levada_planner::incremental::break_ties;
-use levada_planner::statement::{Explain, ExplainOptions, Name, Parsed, Statement, Subject};
+use levada_planner::statement::{
+    Explain, ExplainFormat, ExplainOptions, Name, Parsed, Statement, Subject,
+};
 use levada_planner::{explain, pg_compat};
 use levada_storage::delta::DeltaBatch;
 
@@ -24,6 +27,25 @@ use crate::error::{Error, Result};
 use crate::pass::consolidate;
 use crate::snapshot::SnapshotSet;
 use crate::system::Viewer;
+
+/// A node of a plan, with the keys of `PostgreSQL`'s JSON where there are such.
+fn node(plan: &dyn ExecutionPlan, options: &ExplainOptions) -> serde_json::Value {
+    let shown = if options.analyze {
+        DisplayableExecutionPlan::with_metrics(plan)
+    } else {
+        DisplayableExecutionPlan::new(plan)
+    };
+    let mut node = serde_json::json!({
+        "Node Type": plan.name(),
+        "Details": shown.one_line().to_string().trim_end(),
+    });
+    let children: Vec<serde_json::Value> =
+        plan.children().iter().map(|child| self::node(child.as_ref(), options)).collect();
+    if !children.is_empty() {
+        node["Plans"] = children.into();
+    }
+    node
+}
 
 impl Session {
     /// `EXPLAIN`.
@@ -83,15 +105,25 @@ impl Session {
             })
             .await?;
         let state = &planning.state;
-        let text = if options.analyze {
-            let query = batch::query(state, &plan).await?;
-            let physical = query.plan();
+        let query = batch::query(state, &plan).await?;
+        let physical = query.plan();
+        let shown = if options.analyze {
             let mut rows = query.start(&self.inner.shared.pool, state.task_ctx());
             while rows.try_next().await?.is_some() {}
-            DisplayableExecutionPlan::with_metrics(physical.as_ref()).indent(true).to_string()
+            DisplayableExecutionPlan::with_metrics(physical.as_ref())
         } else {
-            let physical = state.query_planner().create_physical_plan(&plan, state).await?;
-            DisplayableExecutionPlan::new(physical.as_ref()).indent(options.verbose).to_string()
+            DisplayableExecutionPlan::new(physical.as_ref())
+        };
+        let text = match options.format {
+            ExplainFormat::Text => shown.indent(options.verbose || options.analyze).to_string(),
+            ExplainFormat::Tree => shown.tree_render().to_string(),
+            ExplainFormat::Dot => shown.graphviz().to_string(),
+            ExplainFormat::Json => {
+                let plan = serde_json::json!([{ "Plan": node(physical.as_ref(), &options) }]);
+                let text = serde_json::to_string_pretty(&plan);
+                // Clients read the document from one row.
+                return Ok(vec![text.map_err(|e| Error::Internal(e.to_string()))?]);
+            }
         };
         Ok(text.lines().map(str::to_owned).collect())
     }

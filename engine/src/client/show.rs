@@ -118,7 +118,7 @@ impl Session {
         }
         for id in seen {
             if let Some(sink) = self.inner.shared.sink(id) {
-                crate::emit::settle_one(&self.inner.shared, &sink).await;
+                crate::emit::settle_one(&self.inner.shared, id, &sink).await;
             }
         }
         Ok(Outcome::Done("WAIT".to_owned()))
@@ -196,6 +196,12 @@ impl Session {
     }
 }
 
+/// The plain views of users, named as they are in other lists, with their queries as they were written.
+const VIEWS: &str = "(SELECT CASE schemaname WHEN 'public' THEN viewname \
+    ELSE schemaname || '.' || viewname END AS view, btrim(definition, ' ;') AS definition \
+    FROM pg_catalog.pg_views \
+    WHERE schemaname NOT IN ('pg_catalog', 'information_schema')) AS views";
+
 /// The query that a `SHOW` stands for.
 fn show_text(show: &Show) -> Result<String> {
     let Show::Objects { kind, schema, like } = show else {
@@ -204,21 +210,14 @@ fn show_text(show: &Show) -> Result<String> {
             .to_owned());
     };
     let (relation, name) = match kind {
-        ObjectKind::Source => ("sources", "source"),
-        ObjectKind::Sink => ("sinks", "sink"),
-        ObjectKind::Pipeline => ("pipelines", "pipeline"),
-        ObjectKind::MaterializedView => ("materialized_views", "view"),
-        ObjectKind::Table => ("tables", "table"),
-        ObjectKind::View => {
-            return Ok("SELECT schemaname || '.' || viewname AS view, definition FROM \
-                       pg_catalog.pg_views WHERE schemaname NOT IN ('pg_catalog', \
-                       'information_schema') ORDER BY 1"
-                .to_owned());
-        }
+        ObjectKind::Source => ("sys.sources", "source"),
+        ObjectKind::Sink => ("sys.sinks", "sink"),
+        ObjectKind::Pipeline => ("sys.pipelines", "pipeline"),
+        ObjectKind::MaterializedView => ("sys.materialized_views", "view"),
+        ObjectKind::Table => ("sys.tables", "table"),
+        ObjectKind::View => (VIEWS, "view"),
         ObjectKind::Schema => {
-            return Ok(
-                "SELECT nspname AS schema FROM pg_catalog.pg_namespace ORDER BY 1".to_owned()
-            );
+            ("(SELECT nspname AS schema FROM pg_catalog.pg_namespace) AS schemas", "schema")
         }
     };
     let mut tests = Vec::new();
@@ -235,7 +234,7 @@ fn show_text(show: &Show) -> Result<String> {
     }
     let filter =
         if tests.is_empty() { String::new() } else { format!("WHERE {}", tests.join(" AND ")) };
-    Ok(format!("SELECT * FROM sys.{relation} {filter} ORDER BY 1"))
+    Ok(format!("SELECT * FROM {relation} {filter} ORDER BY 1"))
 }
 
 /// Columns of `DESCRIBE`.

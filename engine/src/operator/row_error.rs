@@ -2,6 +2,7 @@
 
 use arrow::error::ArrowError;
 use datafusion::error::DataFusionError;
+use levada_planner::pg_compat::PgError;
 use levada_storage::delta::ErrorRow;
 
 /// The error row of a row with this hash whose evaluation failed.
@@ -16,6 +17,11 @@ pub fn error_row(error: &DataFusionError, row_hash: u64) -> ErrorRow {
 pub fn describe(error: &DataFusionError) -> (&'static str, String) {
     match error.find_root() {
         DataFusionError::ArrowError(error, _) => describe_arrow(error),
+        DataFusionError::External(source) if source.is::<PgError>() => {
+            let PgError { sqlstate, message } =
+                source.downcast_ref().expect("the guard has tested the type");
+            (sqlstate, message.clone())
+        }
         other => {
             let text = other.strip_backtrace();
             let message = clean(&text);
@@ -30,6 +36,9 @@ fn describe_arrow(error: &ArrowError) -> (&'static str, String) {
         ArrowError::ArithmeticOverflow(text) => ("22003", clean(text)),
         ArrowError::CastError(text) | ArrowError::ParseError(text) => {
             let message = clean(text);
+            if let Some(outside) = outside_integers(&message) {
+                return ("22003", outside);
+            }
             let state = sqlstate_of(&message);
             (if state == "22000" { "22P02" } else { state }, message)
         }
@@ -42,6 +51,18 @@ fn describe_arrow(error: &ArrowError) -> (&'static str, String) {
             (sqlstate_of(&message), message)
         }
     }
+}
+
+/// `integer out of range` for `can't cast value 2147483648 to type Int32` and its like.
+fn outside_integers(message: &str) -> Option<String> {
+    let (_, kind) = message.strip_prefix("can't cast value ")?.rsplit_once(" to type ")?;
+    let name = match kind {
+        "Int16" => "smallint",
+        "Int32" => "integer",
+        "Int64" => "bigint",
+        _ => return None,
+    };
+    Some(format!("{name} out of range"))
 }
 
 /// The class of an error that is known by its text only.

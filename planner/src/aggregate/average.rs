@@ -1,4 +1,4 @@
-//! `avg`, also called `mean`: the exact sum over floats divided once, DataFusion's over all else.
+//! `avg`, also called `mean`: the exact sum divided once, over floats and decimals; DataFusion's over all else.
 
 use std::sync::Arc;
 
@@ -12,9 +12,12 @@ use datafusion::logical_expr::{
     Signature,
 };
 
+use super::decimal::{
+    self, DecimalAccumulator, DecimalGroups, DistinctDecimalAccumulator, Division,
+};
 use super::float::{self, DistinctFloatAccumulator, FloatAccumulator, FloatGroups, Reading};
 
-/// The function. Its signature and result types are DataFusion's.
+/// The function. Its signature is DataFusion's.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub struct Average {
     standard: Arc<AggregateUDF>,
@@ -26,6 +29,11 @@ impl Average {
     pub fn new() -> Self {
         Self { standard: avg_udaf() }
     }
+}
+
+/// The argument's type, if it is a decimal.
+fn decimal_argument(arguments: &[FieldRef]) -> Option<&DataType> {
+    arguments.first().map(|f| f.data_type()).filter(|t| t.is_decimal())
 }
 
 impl Default for Average {
@@ -48,20 +56,30 @@ impl AggregateUDFImpl for Average {
     }
 
     fn return_type(&self, arg_types: &[DataType]) -> Result<DataType> {
-        self.standard.return_type(arg_types)
+        match arg_types.first().and_then(decimal::average_type) {
+            Some(average) => Ok(average),
+            None => self.standard.return_type(arg_types),
+        }
     }
 
     fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
         Ok(match (args.return_type(), args.is_distinct) {
             (DataType::Float64, false) => Box::new(FloatAccumulator::new(Reading::Average)),
             (DataType::Float64, true) => Box::new(DistinctFloatAccumulator::new(Reading::Average)),
-            _ => self.standard.accumulator(args)?,
+            _ => match (decimal_argument(args.expr_fields), args.is_distinct) {
+                (Some(input), false) => Box::new(DecimalAccumulator::new(Division::new(input)?)),
+                (Some(input), true) => {
+                    Box::new(DistinctDecimalAccumulator::new(Division::new(input)?))
+                }
+                (None, _) => self.standard.accumulator(args)?,
+            },
         })
     }
 
     fn create_sliding_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
         match args.return_type() {
             DataType::Float64 => self.accumulator(args),
+            _ if decimal_argument(args.expr_fields).is_some() => self.accumulator(args),
             _ => self.standard.create_sliding_accumulator(args),
         }
     }
@@ -72,12 +90,22 @@ impl AggregateUDFImpl for Average {
                 Ok(vec![float::distinct_state_field(args.name, DataType::Float64)])
             }
             (DataType::Float64, false) => Ok(float::state_fields(args.name)),
-            _ => self.standard.state_fields(args),
+            _ => match (decimal_argument(args.input_fields), args.is_distinct) {
+                (Some(input), true) => {
+                    let value = decimal::distinct_type(input);
+                    Ok(vec![float::distinct_state_field(args.name, value)])
+                }
+                (Some(input), false) => Ok(decimal::state_fields(args.name, input)),
+                (None, _) => self.standard.state_fields(args),
+            },
         }
     }
 
     fn groups_accumulator_supported(&self, args: AccumulatorArgs) -> bool {
-        self.standard.groups_accumulator_supported(args)
+        match decimal_argument(args.expr_fields) {
+            Some(_) => !args.is_distinct,
+            None => self.standard.groups_accumulator_supported(args),
+        }
     }
 
     fn create_groups_accumulator(
@@ -86,7 +114,10 @@ impl AggregateUDFImpl for Average {
     ) -> Result<Box<dyn GroupsAccumulator>> {
         match args.return_type() {
             DataType::Float64 => Ok(Box::new(FloatGroups::new(Reading::Average))),
-            _ => self.standard.create_groups_accumulator(args),
+            _ => match decimal_argument(args.expr_fields) {
+                Some(input) => Ok(Box::new(DecimalGroups::new(Division::new(input)?))),
+                None => self.standard.create_groups_accumulator(args),
+            },
         }
     }
 

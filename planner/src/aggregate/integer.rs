@@ -9,15 +9,21 @@ use std::sync::Arc;
 use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, Decimal128Array, Int64Array, UInt64Array,
 };
-use arrow::datatypes::{DataType, Decimal128Type, Field, FieldRef, Int64Type, UInt64Type};
-use arrow::error::ArrowError;
+use arrow::datatypes::{
+    DataType, Decimal128Type, Field, FieldRef, Int8Type, Int16Type, Int32Type, Int64Type,
+    UInt64Type,
+};
 use datafusion::common::{DataFusionError, Result, ScalarValue, internal_err};
 use datafusion::logical_expr::{Accumulator, EmitTo, GroupsAccumulator};
 
 use super::for_each_counted;
+use crate::pg_compat;
 
 /// The message of a sum outside its type; SQLSTATE 22003.
 pub const OUT_OF_RANGE: &str = "bigint out of range";
+
+/// The type of sums of `bigint`.
+pub const WIDE: DataType = DataType::Decimal128(38, 0);
 
 /// Fields of the partial state of integer sums.
 #[must_use]
@@ -29,20 +35,25 @@ pub fn state_fields(name: &str) -> Vec<FieldRef> {
 }
 
 fn out_of_range() -> DataFusionError {
-    ArrowError::ArithmeticOverflow(OUT_OF_RANGE.to_owned()).into()
+    pg_compat::error("22003", OUT_OF_RANGE.to_owned())
 }
 
-/// The values of an `Int64` or `UInt64` array as a function of the row.
+/// The values of an array of integers as a function of the row.
 fn reader(values: &dyn Array) -> Result<Box<dyn Fn(usize) -> i128 + '_>> {
+    macro_rules! of {
+        ($type:ty) => {{
+            let values = values.as_primitive::<$type>().values();
+            Ok(Box::new(move |i| i128::from(values[i])))
+        }};
+    }
     match values.data_type() {
-        DataType::Int64 => {
-            let values = values.as_primitive::<Int64Type>().values();
-            Ok(Box::new(move |i| i128::from(values[i])))
-        }
-        DataType::UInt64 => {
-            let values = values.as_primitive::<UInt64Type>().values();
-            Ok(Box::new(move |i| i128::from(values[i])))
-        }
+        DataType::Int8 => of!(Int8Type),
+        DataType::Int16 => of!(Int16Type),
+        DataType::Int32 => of!(Int32Type),
+        DataType::Int64 => of!(Int64Type),
+        DataType::UInt64 => of!(UInt64Type),
+        // A partial state of distinct values has the type of the result.
+        DataType::Decimal128(..) => of!(Decimal128Type),
         other => internal_err!("integer sum over {other}"),
     }
 }
@@ -53,6 +64,11 @@ fn reader(values: &dyn Array) -> Result<Box<dyn Fn(usize) -> i128 + '_>> {
 /// When a sum is outside the type.
 pub fn to_array(sums: impl Iterator<Item = Option<i128>>, output: &DataType) -> Result<ArrayRef> {
     let checked = match output {
+        DataType::Decimal128(precision, scale) => {
+            let sums: Decimal128Array = sums.collect();
+            sums.validate_decimal_precision(*precision).map_err(|_overflow| out_of_range())?;
+            return Ok(Arc::new(sums.with_precision_and_scale(*precision, *scale)?));
+        }
         DataType::UInt64 => sums
             .map(|s| s.map(u64::try_from).transpose())
             .collect::<std::result::Result<UInt64Array, _>>()

@@ -1,31 +1,35 @@
 //! `sum`: exact over floats, checked over integers, DataFusion's over all else.
+//!
+//! Sums of `smallint` and `integer` are `bigint`, those of `bigint` are `numeric`.
 
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, FieldRef};
+use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::Result;
 use datafusion::functions_aggregate::sum::sum_udaf;
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
+use datafusion::logical_expr::type_coercion::functions::fields_with_udf;
 use datafusion::logical_expr::utils::AggregateOrderSensitivity;
 use datafusion::logical_expr::{
     Accumulator, AggregateUDF, AggregateUDFImpl, Documentation, GroupsAccumulator, ReversedUDAF,
-    Signature,
+    Signature, Volatility,
 };
 
 use super::float::{self, DistinctFloatAccumulator, FloatAccumulator, FloatGroups, Reading};
 use super::integer::{self, DistinctIntegerAccumulator, IntegerAccumulator, IntegerGroups};
 
-/// The function. Its signature and result types are DataFusion's.
+/// The function.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub struct Sum {
     standard: Arc<AggregateUDF>,
+    signature: Signature,
 }
 
 impl Sum {
     /// The function.
     #[must_use]
     pub fn new() -> Self {
-        Self { standard: sum_udaf() }
+        Self { standard: sum_udaf(), signature: Signature::user_defined(Volatility::Immutable) }
     }
 }
 
@@ -35,50 +39,77 @@ impl Default for Sum {
     }
 }
 
+/// What is summed.
+enum Sort {
+    Float,
+    Integer,
+    Other,
+}
+
+impl Sort {
+    fn of(arguments: &[FieldRef]) -> Self {
+        match arguments.first().map(|f| f.data_type()) {
+            Some(DataType::Float64) => Self::Float,
+            Some(input) if input.is_integer() => Self::Integer,
+            _ => Self::Other,
+        }
+    }
+}
+
 impl AggregateUDFImpl for Sum {
     fn name(&self) -> &'static str {
         "sum"
     }
 
     fn signature(&self) -> &Signature {
-        self.standard.signature()
+        &self.signature
+    }
+
+    fn coerce_types(&self, arg_types: &[DataType]) -> Result<Vec<DataType>> {
+        if let [DataType::Int8 | DataType::Int16 | DataType::Int32] = arg_types {
+            return Ok(arg_types.to_vec());
+        }
+        let fields: Vec<FieldRef> =
+            arg_types.iter().map(|t| Arc::new(Field::new("", t.clone(), true))).collect();
+        let coerced = fields_with_udf(&fields, self.standard.as_ref())?;
+        Ok(coerced.iter().map(|f| f.data_type().clone()).collect())
     }
 
     fn return_type(&self, arg_types: &[DataType]) -> Result<DataType> {
-        self.standard.return_type(arg_types)
+        match arg_types {
+            [DataType::Int8 | DataType::Int16 | DataType::Int32] => Ok(DataType::Int64),
+            [DataType::Int64] => Ok(integer::WIDE),
+            other => self.standard.return_type(other),
+        }
     }
 
     fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
         let output = args.return_type().clone();
-        Ok(match (&output, args.is_distinct) {
-            (DataType::Float64, false) => Box::new(FloatAccumulator::new(Reading::Sum)),
-            (DataType::Float64, true) => Box::new(DistinctFloatAccumulator::new(Reading::Sum)),
-            (DataType::Int64 | DataType::UInt64, false) => {
-                Box::new(IntegerAccumulator::new(output))
-            }
-            (DataType::Int64 | DataType::UInt64, true) => {
-                Box::new(DistinctIntegerAccumulator::new(output))
-            }
-            _ => self.standard.accumulator(args)?,
+        Ok(match (Sort::of(args.expr_fields), args.is_distinct) {
+            (Sort::Float, false) => Box::new(FloatAccumulator::new(Reading::Sum)),
+            (Sort::Float, true) => Box::new(DistinctFloatAccumulator::new(Reading::Sum)),
+            (Sort::Integer, false) => Box::new(IntegerAccumulator::new(output)),
+            (Sort::Integer, true) => Box::new(DistinctIntegerAccumulator::new(output)),
+            (Sort::Other, _) => self.standard.accumulator(args)?,
         })
     }
 
     fn create_sliding_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
-        match args.return_type() {
-            DataType::Float64 | DataType::Int64 | DataType::UInt64 => self.accumulator(args),
-            _ => self.standard.create_sliding_accumulator(args),
+        match Sort::of(args.expr_fields) {
+            Sort::Float | Sort::Integer => self.accumulator(args),
+            Sort::Other => self.standard.create_sliding_accumulator(args),
         }
     }
 
     fn state_fields(&self, args: StateFieldsArgs) -> Result<Vec<FieldRef>> {
         let output = args.return_type();
-        match (output, args.is_distinct) {
-            (DataType::Float64 | DataType::Int64 | DataType::UInt64, true) => {
+        match (Sort::of(args.input_fields), args.is_distinct) {
+            (Sort::Float | Sort::Integer, true) => {
                 Ok(vec![float::distinct_state_field(args.name, output.clone())])
             }
-            (DataType::Float64, false) => Ok(float::state_fields(args.name)),
-            (DataType::Int64 | DataType::UInt64, false) => Ok(integer::state_fields(args.name)),
-            _ => self.standard.state_fields(args),
+            (Sort::Float, false) => Ok(float::state_fields(args.name)),
+            (Sort::Integer, false) => Ok(integer::state_fields(args.name)),
+            (Sort::Other, _) => self.standard.state_fields(args),
         }
     }
 
@@ -91,10 +122,10 @@ impl AggregateUDFImpl for Sum {
         args: AccumulatorArgs,
     ) -> Result<Box<dyn GroupsAccumulator>> {
         let output = args.return_type().clone();
-        Ok(match output {
-            DataType::Float64 => Box::new(FloatGroups::new(Reading::Sum)),
-            DataType::Int64 | DataType::UInt64 => Box::new(IntegerGroups::new(output)),
-            _ => self.standard.create_groups_accumulator(args)?,
+        Ok(match Sort::of(args.expr_fields) {
+            Sort::Float => Box::new(FloatGroups::new(Reading::Sum)),
+            Sort::Integer => Box::new(IntegerGroups::new(output)),
+            Sort::Other => self.standard.create_groups_accumulator(args)?,
         })
     }
 

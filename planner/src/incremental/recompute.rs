@@ -5,13 +5,13 @@
 
 use std::sync::Arc;
 
-use datafusion::common::tree_node::{Transformed, TreeNodeRecursion};
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::{Expr, Limit, LogicalPlan, LogicalPlanBuilder, Sort, SortExpr, lit};
 
-use super::{Builder, output_schema};
+use super::{Builder, has_subquery, output_schema};
 use crate::bind::relation_of;
 use crate::delta_plan::{NodeId, Op, Properties, Recompute};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 impl Builder<'_> {
     pub(super) fn recompute(&mut self, plan: &LogicalPlan, reason: &str) -> Result<NodeId> {
@@ -25,6 +25,7 @@ impl Builder<'_> {
         let plan = with_a_column(plan)?;
         let schema = output_schema(plan.schema());
         let query = self.state.optimize(&break_ties(plan)?)?;
+        refuse_subqueries(&query)?;
         let text = query.display_indent().to_string();
         let op = Op::Recompute(Recompute {
             reason: reason.to_owned(),
@@ -45,6 +46,23 @@ impl Builder<'_> {
         let plan = LogicalPlan::TableScan(narrow.clone());
         self.relation(&plan, &narrow)
     }
+}
+
+/// Refuses a query whose subqueries no rule turned into joins: nothing could run it.
+fn refuse_subqueries(query: &LogicalPlan) -> Result<()> {
+    let mut left = false;
+    query.apply(|node| {
+        left |= node.expressions().iter().any(has_subquery);
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    if !left {
+        return Ok(());
+    }
+    Err(Error::Unsupported {
+        construct: "this correlated subquery in a materialized view".to_owned(),
+        position: 0,
+        hint: Some("Write it as a join.".to_owned()),
+    })
 }
 
 /// A plan whose rows can be told apart from none: users that need no column get one they do not read.

@@ -46,7 +46,7 @@ pub(super) const EMIT: Fixed =
 pub(super) const SOURCE: [Fixed; 5] = [
     clause("ENVELOPE", &["APPEND"], &["UPSERT", "DEBEZIUM", "CDC"]),
     clause("START AT", &["EARLIEST"], &["LATEST", "TIMESTAMP", "OFFSET"]),
-    clause("KEEP", &["NONE"], &["ALL", "LAST"]),
+    clause("KEEP", &["ALL"], &["NONE", "LAST"]),
     clause("LATE", &["UPDATE"], &["DROP", "INTO"]),
     clause("SCHEMA EVOLUTION", &["LOCK"], &["ADD", "WIDEN", "RESCUE"]),
 ];

@@ -12,6 +12,7 @@ mod reg;
 mod session;
 mod size;
 mod text;
+mod type_of;
 mod visibility;
 
 use std::collections::HashMap;
@@ -49,7 +50,8 @@ const FAMILIES: [(&[Spec], Volatility); 10] = [
 /// All functions over one snapshot.
 pub(super) fn all(snapshot: &Arc<Snapshot>) -> Vec<ScalarUDF> {
     let specs = FAMILIES.iter().flat_map(|(specs, v)| specs.iter().map(move |s| (s, *v)));
-    specs.map(|(s, v)| ScalarUDF::new_from_impl(Function::new(s, v, snapshot))).collect()
+    let functions = specs.map(|(s, v)| ScalarUDF::new_from_impl(Function::new(s, v, snapshot)));
+    functions.chain([ScalarUDF::new_from_impl(type_of::TypeOf::new(snapshot))]).collect()
 }
 
 /// Whether a function of that name is ours.

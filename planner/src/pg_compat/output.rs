@@ -5,10 +5,12 @@
 //! [`OutputNames::names`] has the names to announce.
 
 use std::collections::HashSet;
+use std::convert::Infallible;
+use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     AccessExpr, DataType, Expr, Ident, ObjectName, Query, SelectItem, SetExpr, Statement,
-    TrimWhereField, TypedString, Value,
+    TrimWhereField, TypedString, Value, visit_expressions_mut,
 };
 
 /// Names of a query's output columns.
@@ -72,11 +74,12 @@ fn of_query(query: &mut Query) -> OutputNames {
 }
 
 fn of_select(projection: &mut [SelectItem]) -> OutputNames {
+    let wildcards = projection.iter().filter(|item| is_wildcard(item)).count();
     let mut seen = HashSet::new();
     let mut items = Vec::with_capacity(projection.len());
     for (position, item) in projection.iter_mut().enumerate() {
         let (name, key) = match item {
-            SelectItem::UnnamedExpr(expr) => (column_name(expr), expr.to_string()),
+            SelectItem::UnnamedExpr(expr) => (column_name(expr), planned_name(expr)),
             SelectItem::ExprWithAlias { alias, .. } => {
                 let name = folded(alias);
                 (name.clone(), name)
@@ -88,12 +91,35 @@ fn of_select(projection: &mut [SelectItem]) -> OutputNames {
                 continue;
             }
         };
-        if !seen.insert(key) {
+        // The columns of a wildcard are not known yet: one that is named beside it may be among them.
+        if !seen.insert(key) || wildcards == 1 {
             rename(item, &Ident::new(format!("__column_{}", position + 1)));
         }
         items.push(Some(name));
     }
     OutputNames { items }
+}
+
+fn is_wildcard(item: &SelectItem) -> bool {
+    matches!(
+        item,
+        SelectItem::QualifiedWildcard(..)
+            | SelectItem::Wildcard(_)
+            | SelectItem::ExprWithAliases { .. }
+    )
+}
+
+/// What DataFusion's name of an expression tells of it: neither its parentheses nor its casts.
+fn planned_name(expr: &Expr) -> String {
+    let mut bare = expr.clone();
+    let done: ControlFlow<Infallible> = visit_expressions_mut(&mut bare, |e| {
+        while let Expr::Nested(inner) | Expr::Cast { expr: inner, .. } = e {
+            *e = super::rewrite::take(inner);
+        }
+        ControlFlow::Continue(())
+    });
+    let ControlFlow::Continue(()) = done;
+    bare.to_string()
 }
 
 fn rename(item: &mut SelectItem, unique: &Ident) {

@@ -24,6 +24,8 @@ mod expression;
 mod relation;
 mod subquery;
 
+pub(super) use cast::take;
+
 use std::collections::HashSet;
 use std::convert::Infallible;
 use std::ops::ControlFlow;

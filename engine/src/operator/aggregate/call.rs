@@ -115,6 +115,9 @@ fn plain(call: &AggregateCall, insert_only: bool) -> Result<Box<dyn Class>> {
         (Sum, input, output @ (Int64 | UInt64)) if input.is_integer() => {
             Box::new(integer::Sum::new(output.clone()))
         }
+        (Sum, input, output @ DataType::Decimal128(_, 0)) if input.is_integer() => {
+            Box::new(integer::Sum::new(output.clone()))
+        }
         (Sum, input, Float64) if input.is_floating() => Box::new(float::Sum::new(Reading::Sum)),
         (Avg, input, Float64) if input.is_integer() || input.is_floating() => {
             Box::new(float::Sum::new(Reading::Average))

@@ -1,7 +1,7 @@
 //! `sum` and `avg` of decimals: an `i256` in four words and the number of values.
 //!
-//! The batch functions wrap in the width of the result (`sum`) or of a type wide enough (`avg`); the
-//! `i256` is exact, so its low bits are the wrapped ones.
+//! The batch `sum` wraps in the width of the result; the `i256` is exact, so its low bits are the wrapped
+//! ones. An average is the batch function's [`Division`].
 
 use std::sync::Arc;
 
@@ -10,6 +10,7 @@ use arrow::array::{
 };
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Decimal256Type, DecimalType, i256};
+use levada_planner::aggregate::decimal::{Division, OUT_OF_RANGE};
 
 use crate::arrangement::keyed::KeyedState;
 use crate::error::{Error, Result};
@@ -18,8 +19,8 @@ use crate::operator::aggregate::call::{Class, Failures, Slice};
 /// The class.
 pub(super) struct Decimal {
     output: DataType,
-    /// What an average multiplies its sum by before it divides, and the precision it must fit.
-    average: Option<(i256, u8)>,
+    /// How an average divides its sum.
+    average: Option<Division>,
 }
 
 impl Decimal {
@@ -30,26 +31,15 @@ impl Decimal {
 
     /// The average of values of type `input`.
     pub(super) fn average(input: &DataType, output: DataType) -> Result<Self> {
-        let (_, from) = parts(input)?;
-        let (precision, to) = parts(&output)?;
-        let power = u32::try_from(i32::from(to) - i32::from(from));
-        let power = power.map_err(|_negative| Error::Internal("avg lowers a scale".to_owned()))?;
-        let factor = i256::from_i128(10).wrapping_pow(power);
-        Ok(Self { output, average: Some((factor, precision)) })
+        Ok(Self { output, average: Some(Division::new(input)?) })
     }
 
     fn read(&self, sum: i256, count: u64, row: usize, failures: &mut Failures) -> i256 {
-        let Some((factor, precision)) = self.average else { return sum };
-        let count = i256::from_i128(count.into());
-        let average = sum.checked_mul(factor).and_then(|s| s.checked_div(count));
-        let limit = i256::from_i128(10).wrapping_pow(precision.into());
-        match average.filter(|a| a.wrapping_abs() < limit || precision >= 76) {
-            Some(average) => average,
-            None => {
-                failures.push((row, ("22003", "numeric field overflow".to_owned())));
-                i256::ZERO
-            }
-        }
+        let Some(division) = &self.average else { return sum };
+        division.average(sum, count.cast_signed()).unwrap_or_else(|| {
+            failures.push((row, ("22003", OUT_OF_RANGE.to_owned())));
+            i256::ZERO
+        })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, Int64Array, UInt64Array};
+use arrow::array::{ArrayRef, AsArray, Decimal128Array, Int64Array, UInt64Array};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int64Type, UInt64Type};
 use levada_planner::aggregate::integer::OUT_OF_RANGE;
@@ -17,7 +17,7 @@ pub(super) struct Sum {
 }
 
 impl Sum {
-    /// A sum of type `output`: `Int64` or `UInt64`.
+    /// A sum of type `output`: `Int64`, `UInt64` or a decimal without digits behind the point.
     pub(super) fn new(output: DataType) -> Self {
         Self { output }
     }
@@ -75,7 +75,20 @@ impl Class for Sum {
             (words[2] != 0).then(|| read_i128(words))
         });
         let mut fails = |row: usize| failures.push((row, ("22003", OUT_OF_RANGE.to_owned())));
-        if self.output == DataType::UInt64 {
+        if let DataType::Decimal128(precision, scale) = self.output {
+            let limit = 10_i128.pow(precision.into());
+            let checked = sums.enumerate().map(|(row, sum)| {
+                sum.map(|s| {
+                    if s.unsigned_abs() >= limit.unsigned_abs() {
+                        fails(row);
+                        return 0;
+                    }
+                    s
+                })
+            });
+            let sums: Decimal128Array = checked.collect();
+            Ok(Arc::new(sums.with_precision_and_scale(precision, scale)?))
+        } else if self.output == DataType::UInt64 {
             let checked = sums.enumerate().map(|(row, sum)| {
                 sum.map(|s| {
                     u64::try_from(s).unwrap_or_else(|_| {

@@ -138,7 +138,7 @@ fn spellings_of_one_statement_have_one_canonical_form() {
             "CREATE SOURCE s FROM FILES ('a') FORMAT CSV",
         ),
         (
-            "CREATE SOURCE s (a int PRIMARY KEY) FROM FILES ('a') KEEP NONE FORMAT JSON START AT EARLIEST",
+            "CREATE SOURCE s (a int PRIMARY KEY) FROM FILES ('a') KEEP ALL FORMAT JSON START AT EARLIEST",
             "CREATE SOURCE s (a INT, PRIMARY KEY (a)) FROM FILES ('a') FORMAT JSON",
         ),
         (

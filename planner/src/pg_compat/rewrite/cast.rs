@@ -161,7 +161,7 @@ fn is_text(data_type: &DataType) -> bool {
 }
 
 /// The expression, leaving NULL in its place.
-pub(super) fn take(expr: &mut Expr) -> Expr {
+pub(in crate::pg_compat) fn take(expr: &mut Expr) -> Expr {
     let null = datafusion::sql::sqlparser::ast::Value::Null.with_empty_span();
     std::mem::replace(expr, Expr::Value(null))
 }

@@ -1,0 +1,395 @@
+//! Accumulators of averages of decimals: the exact sum, divided once.
+//!
+//! The sum is an `i256`, which 2^63 values of 38 digits cannot overflow. The average has at least
+//! [`SCALE_MIN`] digits behind the point, as averages in `PostgreSQL` have; what is behind the last is rounded half
+//! away from zero.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Decimal256Array, Int64Array};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Decimal256Type, Field, FieldRef, Int64Type, i256};
+use datafusion::common::{DataFusionError, Result, ScalarValue, internal_err};
+use datafusion::logical_expr::{Accumulator, EmitTo, GroupsAccumulator};
+
+use super::for_each_counted;
+use crate::pg_compat;
+
+/// Fewest digits of an average behind the point.
+pub const SCALE_MIN: i8 = 16;
+/// The message of an average outside its type; SQLSTATE 22003.
+pub const OUT_OF_RANGE: &str = "numeric field overflow";
+/// Digits that an `i256` holds.
+const DIGITS: u8 = 76;
+
+/// The type of averages of values of type `input`.
+#[must_use]
+pub fn average_type(input: &DataType) -> Option<DataType> {
+    let own = scale_of(input)?;
+    // Four digits more than the values have, where all of the values' digits before the point fit.
+    let wanted = own.saturating_add(4).max(SCALE_MIN);
+    let before = precision_of(input)?.saturating_sub(own.unsigned_abs());
+    let fits = wanted.unsigned_abs().saturating_add(before) <= 38;
+    let scale = if fits { wanted } else { own.max(SCALE_MIN) };
+    Some(match input {
+        DataType::Decimal256(..) => DataType::Decimal256(DIGITS, scale),
+        _ => DataType::Decimal128(38, scale),
+    })
+}
+
+/// Digits behind the point of values of type `decimal`.
+#[must_use]
+pub fn scale_of(decimal: &DataType) -> Option<i8> {
+    match decimal {
+        DataType::Decimal32(_, scale)
+        | DataType::Decimal64(_, scale)
+        | DataType::Decimal128(_, scale)
+        | DataType::Decimal256(_, scale) => Some(*scale),
+        _ => None,
+    }
+}
+
+fn precision_of(decimal: &DataType) -> Option<u8> {
+    match decimal {
+        DataType::Decimal32(precision, _)
+        | DataType::Decimal64(precision, _)
+        | DataType::Decimal128(precision, _)
+        | DataType::Decimal256(precision, _) => Some(*precision),
+        _ => None,
+    }
+}
+
+/// How sums of one type become averages.
+#[derive(Clone, Debug)]
+pub struct Division {
+    input_scale: i8,
+    output: DataType,
+    factor: i256,
+    limit: Option<i256>,
+}
+
+impl Division {
+    /// The division of sums of values of type `input`.
+    ///
+    /// # Errors
+    /// When `input` is no decimal: a bug.
+    pub fn new(input: &DataType) -> Result<Self> {
+        let (Some(input_scale), Some(output)) = (scale_of(input), average_type(input)) else {
+            return internal_err!("decimal average over {input}");
+        };
+        let scale = scale_of(&output).unwrap_or(input_scale);
+        let ten = i256::from_i128(10);
+        let power = u32::try_from(i32::from(scale) - i32::from(input_scale)).unwrap_or(0);
+        let limit = match output {
+            DataType::Decimal256(..) => None,
+            _ => ten.checked_pow(38),
+        };
+        Ok(Self { input_scale, output, factor: ten.wrapping_pow(power), limit })
+    }
+
+    /// The average as a number of the output's scale; [`None`] outside the type.
+    #[must_use]
+    pub fn average(&self, sum: i256, count: i64) -> Option<i256> {
+        let count = i256::from_i128(count.into());
+        let dividend = sum.checked_mul(self.factor)?;
+        let (quotient, rest) = (dividend.checked_div(count)?, dividend.checked_rem(count)?);
+        let half = rest.wrapping_abs() >= count.wrapping_sub(rest.wrapping_abs());
+        let away = if half { dividend.signum() } else { i256::ZERO };
+        let average = quotient.checked_add(away)?;
+        self.limit.is_none_or(|limit| average.wrapping_abs() < limit).then_some(average)
+    }
+
+    /// Values of the input's type, made wide.
+    ///
+    /// # Errors
+    /// When they are no decimals: a bug.
+    pub fn widened(&self, values: &dyn Array) -> Result<ArrayRef> {
+        Ok(cast(values, &DataType::Decimal256(DIGITS, self.input_scale))?)
+    }
+
+    /// Averages, [`None`] where nothing was added, as an array of the output's type.
+    ///
+    /// # Errors
+    /// When the type refuses them: a bug.
+    pub fn to_array(&self, averages: impl Iterator<Item = Option<i256>>) -> Result<ArrayRef> {
+        let wide: Decimal256Array = averages.collect();
+        let scale = scale_of(&self.output).unwrap_or(SCALE_MIN);
+        let wide = wide.with_precision_and_scale(DIGITS, scale)?;
+        match &self.output {
+            DataType::Decimal256(..) => Ok(Arc::new(wide)),
+            narrow => {
+                let values = wide.unary_opt::<_, arrow::datatypes::Decimal128Type>(i256::to_i128);
+                Ok(Arc::new(values.with_data_type(narrow.clone())))
+            }
+        }
+    }
+
+    fn checked(&self, sum: i256, count: i64) -> Result<Option<i256>> {
+        if count <= 0 {
+            return Ok(None);
+        }
+        self.average(sum, count).map(Some).ok_or_else(out_of_range)
+    }
+}
+
+fn out_of_range() -> DataFusionError {
+    pg_compat::error("22003", OUT_OF_RANGE.to_owned())
+}
+
+/// Fields of the partial state of averages of values of type `input`.
+#[must_use]
+pub fn state_fields(name: &str, input: &DataType) -> Vec<FieldRef> {
+    let sum = DataType::Decimal256(DIGITS, scale_of(input).unwrap_or_default());
+    vec![
+        Arc::new(Field::new(format!("{name}[sum]"), sum, true)),
+        Arc::new(Field::new(format!("{name}[count]"), DataType::Int64, true)),
+    ]
+}
+
+/// Type of the distinct values in a partial state.
+#[must_use]
+pub fn distinct_type(input: &DataType) -> DataType {
+    DataType::Decimal256(DIGITS, scale_of(input).unwrap_or_default())
+}
+
+/// One average.
+#[derive(Debug)]
+pub struct DecimalAccumulator {
+    division: Division,
+    sum: i256,
+    count: i64,
+}
+
+impl DecimalAccumulator {
+    /// The average of no values.
+    #[must_use]
+    pub fn new(division: Division) -> Self {
+        Self { division, sum: i256::ZERO, count: 0 }
+    }
+
+    fn add(&mut self, values: &ArrayRef, weight: i64) -> Result<()> {
+        let values = self.division.widened(values)?;
+        let values = values.as_primitive::<Decimal256Type>();
+        for_each_counted(values, None, |i| {
+            let term = values.value(i);
+            let term = if weight < 0 { term.wrapping_neg() } else { term };
+            self.sum = self.sum.wrapping_add(term);
+            self.count += weight;
+        });
+        Ok(())
+    }
+}
+
+impl Accumulator for DecimalAccumulator {
+    fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
+        self.add(&values[0], 1)
+    }
+
+    fn retract_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
+        self.add(&values[0], -1)
+    }
+
+    fn supports_retract_batch(&self) -> bool {
+        true
+    }
+
+    fn evaluate(&mut self) -> Result<ScalarValue> {
+        let average = self.division.checked(self.sum, self.count)?;
+        ScalarValue::try_from_array(&self.division.to_array(std::iter::once(average))?, 0)
+    }
+
+    fn size(&self) -> usize {
+        size_of_val(self)
+    }
+
+    fn state(&mut self) -> Result<Vec<ScalarValue>> {
+        Ok(vec![
+            ScalarValue::Decimal256(Some(self.sum), DIGITS, self.division.input_scale),
+            ScalarValue::Int64(Some(self.count)),
+        ])
+    }
+
+    fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
+        let sums = states[0].as_primitive::<Decimal256Type>();
+        let counts = states[1].as_primitive::<Int64Type>();
+        for_each_counted(counts, None, |i| {
+            self.sum = self.sum.wrapping_add(sums.value(i));
+            self.count += counts.value(i);
+        });
+        Ok(())
+    }
+}
+
+/// The average of the distinct values.
+#[derive(Debug)]
+pub struct DistinctDecimalAccumulator {
+    division: Division,
+    values: HashMap<i256, i64>,
+}
+
+impl DistinctDecimalAccumulator {
+    /// The average of no values.
+    #[must_use]
+    pub fn new(division: Division) -> Self {
+        Self { division, values: HashMap::new() }
+    }
+
+    fn add(&mut self, values: &dyn Array, weight: i64) -> Result<()> {
+        let values = self.division.widened(values)?;
+        let values = values.as_primitive::<Decimal256Type>();
+        for_each_counted(values, None, |i| {
+            let count = self.values.entry(values.value(i)).or_insert(0);
+            *count += weight;
+            if *count == 0 {
+                self.values.remove(&values.value(i));
+            }
+        });
+        Ok(())
+    }
+}
+
+impl Accumulator for DistinctDecimalAccumulator {
+    fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
+        self.add(&values[0], 1)
+    }
+
+    fn retract_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
+        self.add(&values[0], -1)
+    }
+
+    fn supports_retract_batch(&self) -> bool {
+        true
+    }
+
+    fn evaluate(&mut self) -> Result<ScalarValue> {
+        let sum = self.values.keys().fold(i256::ZERO, |sum, v| sum.wrapping_add(*v));
+        let count = i64::try_from(self.values.len()).unwrap_or(i64::MAX);
+        let average = self.division.checked(sum, count)?;
+        ScalarValue::try_from_array(&self.division.to_array(std::iter::once(average))?, 0)
+    }
+
+    fn size(&self) -> usize {
+        size_of_val(self) + self.values.capacity() * 48
+    }
+
+    fn state(&mut self) -> Result<Vec<ScalarValue>> {
+        let mut values: Vec<i256> = self.values.keys().copied().collect();
+        values.sort_unstable();
+        let scale = self.division.input_scale;
+        let scalars: Vec<ScalarValue> =
+            values.into_iter().map(|v| ScalarValue::Decimal256(Some(v), DIGITS, scale)).collect();
+        let item = DataType::Decimal256(DIGITS, scale);
+        Ok(vec![ScalarValue::List(ScalarValue::new_list_nullable(&scalars, &item))])
+    }
+
+    fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
+        states[0].as_list::<i32>().iter().flatten().try_for_each(|list| self.add(&list, 1))
+    }
+}
+
+/// Averages by group.
+#[derive(Debug)]
+pub struct DecimalGroups {
+    division: Division,
+    sums: Vec<i256>,
+    counts: Vec<i64>,
+}
+
+impl DecimalGroups {
+    /// No groups.
+    #[must_use]
+    pub fn new(division: Division) -> Self {
+        Self { division, sums: Vec::new(), counts: Vec::new() }
+    }
+
+    fn grow(&mut self, groups: usize) {
+        self.sums.resize(groups, i256::ZERO);
+        self.counts.resize(groups, 0);
+    }
+}
+
+impl GroupsAccumulator for DecimalGroups {
+    fn update_batch(
+        &mut self,
+        values: &[ArrayRef],
+        group_indices: &[usize],
+        opt_filter: Option<&BooleanArray>,
+        total_num_groups: usize,
+    ) -> Result<()> {
+        self.grow(total_num_groups);
+        let values = self.division.widened(&values[0])?;
+        let values = values.as_primitive::<Decimal256Type>();
+        for_each_counted(values, opt_filter, |i| {
+            let group = group_indices[i];
+            self.sums[group] = self.sums[group].wrapping_add(values.value(i));
+            self.counts[group] += 1;
+        });
+        Ok(())
+    }
+
+    fn evaluate(&mut self, emit_to: EmitTo) -> Result<ArrayRef> {
+        let sums = emit_to.take_needed(&mut self.sums);
+        let counts = emit_to.take_needed(&mut self.counts);
+        let averages = sums.into_iter().zip(counts).map(|(s, n)| self.division.checked(s, n));
+        let averages = averages.collect::<Result<Vec<_>>>()?;
+        self.division.to_array(averages.into_iter())
+    }
+
+    fn state(&mut self, emit_to: EmitTo) -> Result<Vec<ArrayRef>> {
+        let sums: Decimal256Array =
+            emit_to.take_needed(&mut self.sums).into_iter().map(Some).collect();
+        let counts = Int64Array::from(emit_to.take_needed(&mut self.counts));
+        let sums = sums.with_precision_and_scale(DIGITS, self.division.input_scale)?;
+        Ok(vec![Arc::new(sums), Arc::new(counts)])
+    }
+
+    fn merge_batch(
+        &mut self,
+        values: &[ArrayRef],
+        group_indices: &[usize],
+        total_num_groups: usize,
+    ) -> Result<()> {
+        self.grow(total_num_groups);
+        let sums = values[0].as_primitive::<Decimal256Type>();
+        let counts = values[1].as_primitive::<Int64Type>();
+        for_each_counted(counts, None, |i| {
+            let group = group_indices[i];
+            self.sums[group] = self.sums[group].wrapping_add(sums.value(i));
+            self.counts[group] += counts.value(i);
+        });
+        Ok(())
+    }
+
+    fn convert_to_state(
+        &self,
+        values: &[ArrayRef],
+        opt_filter: Option<&BooleanArray>,
+    ) -> Result<Vec<ArrayRef>> {
+        let mut one_each = Self::new(self.division.clone());
+        let rows = values[0].len();
+        let groups: Vec<usize> = (0..rows).collect();
+        one_each.update_batch(values, &groups, opt_filter, rows)?;
+        one_each.state(EmitTo::All)
+    }
+
+    fn size(&self) -> usize {
+        self.sums.capacity() * 32 + self.counts.capacity() * 8
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn averages_are_rounded_half_away_from_zero() {
+        let division = Division::new(&DataType::Decimal128(38, 16)).unwrap();
+        let average = |sum: i128, count| division.average(i256::from_i128(sum), count).unwrap();
+        for (sum, count, wanted) in
+            [(1, 2, 1), (-1, 2, -1), (1, 3, 0), (2, 3, 1), (-2, 3, -1), (10, 4, 3), (9, 4, 2)]
+        {
+            assert_eq!(average(sum, count), i256::from_i128(wanted), "{sum} / {count}");
+        }
+    }
+}
