@@ -40,6 +40,7 @@ mod namespace;
 pub mod oid;
 mod relation;
 mod role;
+mod session;
 mod setting;
 mod table;
 #[cfg(test)]
@@ -50,11 +51,12 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 
 pub use class::{Class, class, classes};
-pub use context::{PgContext, PgFunction, PgRole, PgSession, PgSystemTable};
+pub use context::{PgContext, PgFunction, PgRole, PgSystemTable};
 pub use description::comment;
 pub use fixed::{BuiltInFunction, built_in_functions, function_oid};
 pub use relation::{PgColumn, PgRelation, relation, relations};
 pub use role::{Role, role_oid, roles};
+pub use session::{PgInterrupt, PgPresence, PgSession, PgSessions};
 pub use setting::setting;
 pub use types::{PgType, by_name, format_type, of_arrow, resolve_type, type_by_oid};
 
@@ -63,6 +65,12 @@ use table::Table;
 
 /// Key of a field's metadata that holds its `PostgreSQL` type name, for example `oid` or `int2vector`.
 pub const PG_TYPE_KEY: &str = "pg_type";
+
+/// Key of a field's metadata that holds the OID of the relation whose column it is.
+pub const PG_TABLE_KEY: &str = "pg_table";
+
+/// Key of a field's metadata that holds the number of that column.
+pub const PG_COLUMN_KEY: &str = "pg_column";
 
 /// The level of `PostgreSQL` that columns and versions follow.
 pub const SERVER_VERSION: &str = "15.18";

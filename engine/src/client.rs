@@ -17,6 +17,7 @@ mod explain;
 mod lineage;
 mod pipeline;
 mod place;
+mod planning;
 mod query;
 mod setting;
 mod show;
@@ -30,6 +31,7 @@ use std::time::Duration;
 use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::scalar::ScalarValue;
+use levada_catalog::pg::{PgPresence, PgSession};
 use levada_planner::parse;
 use levada_planner::statement::{Discard, Parsed, Statement};
 use levada_storage::epoch::Epoch;
@@ -37,6 +39,7 @@ use levada_storage::epoch::Epoch;
 use crate::database::Inner;
 pub use crate::database::OpenOptions;
 use crate::error::{Error, Result};
+pub use levada_catalog::pg::PgInterrupt;
 
 use self::setting::Settings;
 use self::transaction::Open;
@@ -55,6 +58,10 @@ pub struct SessionOptions {
     pub settings: Vec<(String, String)>,
     /// Process id shown by `pg_backend_pid()`.
     pub pid: i32,
+    /// Address of the client; none within the process.
+    pub client_address: Option<String>,
+    /// How others stop what the session runs (`pg_cancel_backend`).
+    pub interrupt: Option<PgInterrupt>,
 }
 
 /// What a statement needs and gives.
@@ -125,6 +132,9 @@ pub enum TransactionStatus {
     Failed,
 }
 
+/// Text of so many bytes is parsed apart: it takes longer than a client should be kept waiting.
+const READ_APART_BYTES: usize = 8 << 10;
+
 /// One parsed statement. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Prepared {
@@ -151,6 +161,9 @@ pub struct Session {
     open: Option<Open>,
     prepared: BTreeMap<String, (Prepared, Vec<Option<DataType>>)>,
     withdrawal: Withdrawal,
+    /// When the statement began, in microseconds since 1970 UTC.
+    statement_at: i64,
+    presence: PgPresence,
 }
 
 impl Database {
@@ -173,14 +186,28 @@ impl Database {
     /// Starts a session.
     #[must_use]
     pub fn connect(&self, options: SessionOptions) -> Session {
+        let now = self.inner.shared.clock.now_us();
+        let settings = Settings::new(&options);
+        let presence = self.inner.shared.sessions.enter(PgSession {
+            pid: options.pid,
+            role: options.user.clone(),
+            application: settings.application(),
+            client_address: options.client_address.clone(),
+            connected_at: now,
+            state: "idle".to_owned(),
+            interrupt: options.interrupt.clone(),
+            ..PgSession::default()
+        });
         Session {
             inner: Arc::clone(&self.inner),
-            settings: Settings::new(&options),
+            settings,
+            presence,
             options,
             notices: Vec::new(),
             open: None,
             prepared: BTreeMap::new(),
             withdrawal: Withdrawal::default(),
+            statement_at: now,
         }
     }
 
@@ -201,7 +228,14 @@ impl Database {
 
 impl Default for SessionOptions {
     fn default() -> Self {
-        Self { user: "admin".to_owned(), database: "main".to_owned(), settings: Vec::new(), pid: 0 }
+        Self {
+            user: "admin".to_owned(),
+            database: "main".to_owned(),
+            settings: Vec::new(),
+            pid: 0,
+            client_address: None,
+            interrupt: None,
+        }
     }
 }
 
@@ -212,13 +246,19 @@ impl Session {
     /// A syntax error with its position in `text`.
     #[expect(clippy::unused_self, reason = "how text is read is a matter of the session")]
     pub fn parse(&self, text: &str) -> Result<Vec<Prepared>> {
-        let whole: Arc<str> = text.into();
-        let prepared = |parsed: Parsed| Prepared {
-            text: parsed.text.clone(),
-            parsed: Arc::new(parsed),
-            whole: Arc::clone(&whole),
-        };
-        Ok(parse::parse(text)?.into_iter().map(prepared).collect())
+        parse_all(text)
+    }
+
+    /// As [`Self::parse`]; a long text is read on a thread of its own, so that others are not held up.
+    ///
+    /// # Errors
+    /// Those of [`Self::parse`].
+    pub async fn read(&self, text: &str) -> Result<Vec<Prepared>> {
+        if text.len() < READ_APART_BYTES {
+            return parse_all(text);
+        }
+        let text = text.to_owned();
+        self.inner.shared.pool.spawn("parse", async move { parse_all(&text) }).join().await?
     }
 
     /// Parameter types and output columns; `given` are the types the client declared.
@@ -230,6 +270,7 @@ impl Session {
         statement: &Prepared,
         given: &[Option<DataType>],
     ) -> Result<Description> {
+        self.statement_at = self.inner.shared.clock.now_us();
         self.refuse_if_failed(&statement.parsed.statement)?;
         let described = self.describe_statement(&statement.parsed, given).await;
         described.map_err(|error| place::locate(error, statement))
@@ -244,6 +285,8 @@ impl Session {
         statement: &Prepared,
         values: Vec<ScalarValue>,
     ) -> Result<Outcome> {
+        self.statement_at = self.inner.shared.clock.now_us();
+        self.presence.begin(&statement.text, self.statement_at);
         let result = Box::pin(self.run(&statement.parsed, values)).await;
         if result.is_err() {
             self.fail();
@@ -257,7 +300,7 @@ impl Session {
     /// The first error; statements before it have been run.
     pub async fn run_script(&mut self, text: &str) -> Result<Outcome> {
         let mut last = Outcome::Empty;
-        for statement in self.parse(text)? {
+        for statement in self.read(text).await? {
             last = self.execute(&statement, Vec::new()).await?;
         }
         Ok(last)
@@ -305,6 +348,16 @@ impl Session {
             Some(open) if open.failed => TransactionStatus::Failed,
             Some(_) => TransactionStatus::Open,
         }
+    }
+
+    /// The session waits for its client now, as `pg_stat_activity` shows.
+    pub fn rest(&self) {
+        let state = match self.transaction_status() {
+            TransactionStatus::Idle => "idle",
+            TransactionStatus::Open => "idle in transaction",
+            TransactionStatus::Failed => "idle in transaction (aborted)",
+        };
+        self.presence.rest(state, &self.settings.application());
     }
 
     /// Messages since the last call.
@@ -371,4 +424,15 @@ fn unsupported(statement: &Statement) -> Error {
     let text = statement.to_string();
     let words: Vec<&str> = text.split_whitespace().take(2).collect();
     Error::statement("0A000", format!("{} is not supported yet", words.join(" ")))
+}
+
+/// Splits and parses a string of statements.
+fn parse_all(text: &str) -> Result<Vec<Prepared>> {
+    let whole: Arc<str> = text.into();
+    let prepared = |parsed: Parsed| Prepared {
+        text: parsed.text.clone(),
+        parsed: Arc::new(parsed),
+        whole: Arc::clone(&whole),
+    };
+    Ok(parse::parse(text)?.into_iter().map(prepared).collect())
 }

@@ -7,6 +7,7 @@ use arc_swap::ArcSwap;
 use datafusion::execution::context::SessionState;
 use datafusion::execution::memory_pool::MemoryPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use levada_catalog::pg::{PgSessions, PgSystemTable};
 use levada_catalog::{Catalog, ObjectKind};
 use levada_planner::bind::SystemTables;
 use levada_planner::environment::{session_config, session_state};
@@ -54,6 +55,10 @@ pub(crate) struct Shared {
     /// What everything takes memory from.
     pub(crate) memory: Arc<dyn MemoryPool>,
     pub(crate) system: SystemTables,
+    /// Those of [`Self::system`] that the catalog does not list by itself.
+    pub(crate) system_tables: Arc<[PgSystemTable]>,
+    /// Who is connected.
+    pub(crate) sessions: PgSessions,
     pub(crate) started_at: i64,
     published: ArcSwap<SnapshotSet>,
     epoch: watch::Sender<u64>,
@@ -232,6 +237,8 @@ impl Shared {
             state: session_state(session_config(), runtime),
             memory,
             system: system::tables(),
+            system_tables: system::listed(),
+            sessions: PgSessions::default(),
             published: ArcSwap::from_pointee(empty),
             epoch: watch::Sender::new(0),
             stopped: watch::Sender::new(false),

@@ -39,6 +39,14 @@ pub(crate) struct Relations {
 /// Low bits of an identifier within a page.
 const PAGE_BITS: u32 = 6;
 
+impl SnapshotSet {
+    /// Bytes in files, by relation.
+    pub(crate) fn sizes(&self) -> Vec<(u32, u64)> {
+        let relations = self.relations.pages.values().flat_map(|page| page.iter());
+        relations.map(|(id, r)| (*id, r.files.iter().map(|file| file.bytes).sum())).collect()
+    }
+}
+
 impl Relations {
     /// The relation `id`.
     pub(crate) fn get(&self, id: u32) -> Option<&Arc<RelationSnapshot>> {

@@ -11,7 +11,8 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
-use levada_catalog::pg::{self, PgContext};
+use levada_catalog::object::{Column, SYS_OID};
+use levada_catalog::pg::{self, PgContext, PgSystemTable};
 use levada_planner::bind::SystemTables;
 use levada_planner::relation::RelationTable;
 
@@ -97,6 +98,19 @@ pub(crate) fn stored_name(id: u32) -> Option<&'static str> {
         QUARANTINE_ID => Some("sys.quarantine"),
         _ => None,
     }
+}
+
+/// The relations of `sys`, for the system catalog.
+pub(crate) fn listed() -> Arc<[PgSystemTable]> {
+    let stored = stored().into_iter().map(|(id, name, schema, _)| (id, name, schema));
+    let live = LIVE.iter().map(|live| (live.id, live.name, (live.schema)()));
+    let table = |(oid, name, schema): (u32, &str, SchemaRef)| PgSystemTable {
+        oid,
+        namespace: SYS_OID,
+        name: name.trim_start_matches("sys.").to_owned(),
+        columns: schema.fields().iter().map(|f| Column::from(f.as_ref())).collect(),
+    };
+    stored.chain(live).map(table).collect()
 }
 
 /// All system relations as tables for binding.

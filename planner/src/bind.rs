@@ -8,7 +8,7 @@ mod literal;
 mod scalar_subquery;
 
 use std::borrow::Cow;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -22,7 +22,8 @@ use datafusion::logical_expr::planner::{
     ContextProvider, ExprPlanner, RelationPlanner, TypePlanner,
 };
 use datafusion::logical_expr::{
-    AggregateUDF, Expr, HigherOrderUDF, LogicalPlan, ScalarUDF, TableSource, WindowUDF, cast,
+    AggregateUDF, Expr, HigherOrderUDF, LogicalPlan, LogicalPlanBuilder, ScalarUDF, TableSource,
+    WindowUDF, cast,
 };
 use datafusion::sql::planner::{PlannerContext, SqlToRel};
 use datafusion::sql::sqlparser::ast;
@@ -46,6 +47,10 @@ pub struct Binder<'a> {
     search_path: Vec<String>,
     depth: usize,
     used: RefCell<Vec<ObjectId>>,
+    /// Whether rows are written: only then are the defaults of columns planned.
+    writes: Cell<bool>,
+    /// Whether the plans of views are marked, for [`crate::origin`].
+    marks_views: bool,
 }
 
 /// A bound query and the objects it names.
@@ -68,7 +73,22 @@ impl<'a> Binder<'a> {
         system: &'a SystemTables,
         search_path: Vec<String>,
     ) -> Self {
-        Self { state, catalog, system, search_path, depth: 0, used: RefCell::default() }
+        Self {
+            state,
+            catalog,
+            system,
+            search_path,
+            depth: 0,
+            used: RefCell::default(),
+            writes: Cell::new(false),
+            marks_views: false,
+        }
+    }
+
+    /// Marks the plans of views, so that [`crate::origin::origins`] knows their columns.
+    #[must_use]
+    pub fn marking_views(self) -> Self {
+        Self { marks_views: true, ..self }
     }
 
     /// Plans a query in `PostgreSQL`'s terms: its shapes, and its names of output columns.
@@ -104,6 +124,7 @@ impl<'a> Binder<'a> {
         parameters: &[Option<DataType>],
     ) -> Result<Bound> {
         self.used.borrow_mut().clear();
+        self.writes.set(matches!(statement, ast::Statement::Insert(_)));
         let known = parameters.iter().map(|t| {
             t.as_ref().map(|t| Arc::new(arrow::datatypes::Field::new("", t.clone(), true)))
         });
@@ -159,10 +180,18 @@ impl<'a> Binder<'a> {
             Detail::View { query, search_path, columns } => {
                 let plan = self.expand(object, query, search_path)?;
                 let names: Vec<&str> = columns.iter().map(|c| c.name.as_str()).collect();
-                Ok(Arc::new(ViewSource::new(rename(plan, &names)?)))
+                let mut plan = rename(plan, &names)?;
+                if self.marks_views {
+                    let mark = crate::origin::view_mark(object.id);
+                    plan = LogicalPlanBuilder::from(plan).alias(mark)?.build()?;
+                }
+                Ok(Arc::new(ViewSource::new(plan)))
             }
             Detail::Table { .. } | Detail::Source { .. } | Detail::MaterializedView { .. } => {
                 let table = relation_table(self.catalog, object).expect("the kind is stored");
+                if !self.writes.get() {
+                    return Ok(provider_as_source(Arc::new(table)));
+                }
                 let defaults = self.defaults(object)?;
                 Ok(provider_as_source(Arc::new(table.with_defaults(defaults))))
             }
@@ -206,6 +235,8 @@ impl<'a> Binder<'a> {
             search_path: search_path.to_vec(),
             depth: self.depth + 1,
             used: RefCell::default(),
+            writes: Cell::new(false),
+            marks_views: false,
         };
         let query = crate::parse::query(query).map_err(|e| Error::InvalidDefinition {
             message: format!("could not read the stored query of view \"{}\": {e}", view.name),
@@ -259,7 +290,7 @@ pub fn rename(plan: LogicalPlan, names: &[&str]) -> Result<LogicalPlan> {
             Expr::Column(c).alias(name)
         })
         .collect();
-    Ok(datafusion::logical_expr::LogicalPlanBuilder::from(plan).project(exprs)?.build()?)
+    Ok(LogicalPlanBuilder::from(plan).project(exprs)?.build()?)
 }
 
 /// `plan` with columns of unknown type (`SELECT NULL`) as text.
@@ -282,7 +313,7 @@ pub fn with_storable_types(plan: LogicalPlan) -> Result<LogicalPlan> {
             }
         })
         .collect();
-    Ok(datafusion::logical_expr::LogicalPlanBuilder::from(plan).project(exprs)?.build()?)
+    Ok(LogicalPlanBuilder::from(plan).project(exprs)?.build()?)
 }
 
 /// A view where it is used: its plan takes its place.

@@ -17,9 +17,11 @@ use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use crate::aggregate::aggregate_functions;
 use crate::aggregate::zero::OneZero;
 use crate::arithmetic::CheckIntegers;
+use crate::bounded;
 use crate::bytea::Bytea;
 use crate::error::Result;
 use crate::fallible::PushDownFilter;
+use crate::temporal::TemporalText;
 use crate::window::window_functions;
 
 /// Rules of the delta optimizer, by DataFusion's names, in DataFusion's order.
@@ -49,11 +51,13 @@ pub fn session_state(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> Session
         .with_runtime_env(runtime)
         .with_default_features();
     builder.aggregate_functions().get_or_insert_default().extend(aggregate_functions());
+    builder.scalar_functions().get_or_insert_default().extend(bounded::functions());
     builder.window_functions().get_or_insert_default().extend(window_functions());
     builder
         .with_analyzer_rule(Arc::new(OneZero))
         .with_analyzer_rule(Arc::new(CheckIntegers))
         .with_analyzer_rule(Arc::new(Bytea))
+        .with_analyzer_rule(Arc::new(TemporalText))
         .with_optimizer_rules(rules())
         .with_physical_optimizer_rules(physical_rules())
         .build()
@@ -89,6 +93,13 @@ pub fn session_config() -> SessionConfig {
     options.sql_parser.dialect = datafusion::config::Dialect::PostgreSQL;
     options.optimizer.enable_physical_uncorrelated_scalar_subquery = false;
     config
+}
+
+/// Sets the time that `current_date` and the like give in plans of `state`, in microseconds since 1970 UTC.
+/// Maintained plans have none: a view that depends on the time it is looked at cannot be kept.
+pub fn set_time(state: &mut SessionState, micros: i64) {
+    let time = arrow::temporal_conversions::timestamp_us_to_datetime(micros);
+    state.execution_props_mut().query_execution_start_time = time.map(|time| time.and_utc());
 }
 
 /// Analyses (coerces types of) a plan and runs the delta optimizer on it.

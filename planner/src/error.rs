@@ -41,6 +41,14 @@ pub enum Error {
         /// The limit.
         limit: usize,
     },
+    /// The text holds more statements than the limit (54000).
+    #[error("more than {limit} statements in one text")]
+    TooManyStatements {
+        /// The limit.
+        limit: usize,
+        /// Where the first one too many begins.
+        position: usize,
+    },
     /// Expressions or queries are nested too deeply (54001).
     #[error("statement is nested too deeply")]
     TooDeep {
@@ -152,7 +160,7 @@ impl Error {
         match self {
             Self::Syntax { .. } => "42601",
             Self::Unsupported { .. } => "0A000",
-            Self::TooLong { .. } => "54000",
+            Self::TooLong { .. } | Self::TooManyStatements { .. } => "54000",
             Self::TooDeep { .. } => "54001",
             Self::InvalidOption { .. } => "22023",
             Self::UnknownColumn { .. } => "42703",
@@ -172,6 +180,7 @@ impl Error {
         let position = match self {
             Self::Syntax { position, .. }
             | Self::Unsupported { position, .. }
+            | Self::TooManyStatements { position, .. }
             | Self::TooDeep { position }
             | Self::InvalidOption { position, .. }
             | Self::UnknownColumn { position, .. }
@@ -205,6 +214,7 @@ impl Error {
             }
             Self::Connector(error) => error.hint(),
             Self::DataFusion(error) => datafusion_hint(error),
+            Self::TooManyStatements { .. } => Some("Send them in several texts.".to_owned()),
             Self::TooLong { .. }
             | Self::DuplicateColumn { .. }
             | Self::TypeMismatch { .. }

@@ -14,6 +14,7 @@
 pub mod aggregate;
 mod arithmetic;
 pub mod bind;
+mod bounded;
 mod bytea;
 pub mod delta_plan;
 pub mod environment;
@@ -22,11 +23,13 @@ pub mod explain;
 mod fallible;
 pub mod incremental;
 pub mod lineage;
+pub mod origin;
 pub mod parse;
 pub mod pg_compat;
 pub mod relation;
 pub mod statement;
 mod table_function;
+mod temporal;
 mod types;
 mod window;
 

@@ -10,9 +10,9 @@
 //! inside our statements are read by sqlparser from the same tokens, so that the spans in the syntax
 //! tree count lines and columns of the whole string.
 //!
-//! Bounds: text of [`TEXT_BYTES_MAX`]; nesting of [`DEPTH_MAX`]; and as binary operators make trees
-//! as deep as the chain is long, [`CHAIN_TOKENS_MAX`] tokens without a comma or a clause between
-//! them. Within these no input makes the stack overflow.
+//! Bounds: text of [`TEXT_BYTES_MAX`] in [`STATEMENTS_MAX`] statements; nesting of [`DEPTH_MAX`]; and as binary operators make trees
+//! as deep as the chain is long, [`CHAIN_TOKENS_MAX`] tokens and [`OPERATORS_MAX`] operators without a
+//! comma or a clause between them. Within these no input makes the stack overflow.
 //!
 //! What Levada's SQL describes but this release does not carry out is refused here by its name, with
 //! `0A000`; what `PostgreSQL` knows and sqlparser reads becomes [`Statement::Sql`], for the engine to
@@ -27,6 +27,7 @@ use stream::Stream;
 use text::Text;
 
 mod alter;
+mod bound;
 mod connector;
 mod copy;
 mod create;
@@ -55,10 +56,15 @@ pub use word::nearest;
 
 /// Longest text, in bytes.
 pub const TEXT_BYTES_MAX: usize = 1 << 20;
+/// Most statements in one text: all of them are kept until the last has run.
+pub const STATEMENTS_MAX: usize = 10_000;
 /// Deepest nesting of expressions and queries.
 pub const DEPTH_MAX: usize = 256;
 /// Most tokens between commas and clauses, at one level of parentheses.
 pub const CHAIN_TOKENS_MAX: usize = 4_000;
+/// Most binary operators other than AND and OR in one expression, between commas: types are asked for at
+/// each of them, which walks all below it.
+pub const OPERATORS_MAX: usize = 500;
 /// Most set operations (`UNION` and so on) at one level of parentheses.
 pub const SET_OPERATIONS_MAX: usize = 500;
 
@@ -68,7 +74,12 @@ pub const SET_OPERATIONS_MAX: usize = 500;
 /// The first that does not parse: nothing of the string is to be carried out then, as in `PostgreSQL`.
 pub fn parse(sql: &str) -> Result<Vec<Parsed>> {
     let text = Text::read(sql)?;
-    text.statements().into_iter().map(|range| parsed(&text, range)).collect()
+    let ranges = text.statements();
+    if let Some(first) = ranges.get(STATEMENTS_MAX) {
+        let position = text.position(first.start);
+        return Err(Error::TooManyStatements { limit: STATEMENTS_MAX, position });
+    }
+    ranges.into_iter().map(|range| parsed(&text, range)).collect()
 }
 
 /// One query, for text that the catalog keeps.

@@ -207,9 +207,9 @@ fn engine(error: &EngineError) -> Report {
 
 /// The constant that equals the state of a row that failed, which comes as data.
 fn evaluation_state(sqlstate: &str) -> &'static str {
-    const KNOWN: [&str; 13] = [
-        "21000", "22001", "22003", "22007", "22008", "22012", "22021", "22023", "2202E", "22P02",
-        "22P03", "0A000", "XX001",
+    const KNOWN: [&str; 14] = [
+        "21000", "22001", "22003", "22007", "22008", "22012", "2201B", "22021", "22023", "2202E",
+        "22P02", "22P03", "0A000", "XX001",
     ];
     KNOWN.into_iter().find(|known| *known == sqlstate).unwrap_or("22000")
 }

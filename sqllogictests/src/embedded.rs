@@ -46,12 +46,7 @@ impl Embedded {
     async fn start(&mut self) -> Result<()> {
         let path = self.folder.join("db");
         let database = open(&path).await?;
-        let session = database.connect(SessionOptions {
-            user: "admin".to_owned(),
-            database: "main".to_owned(),
-            settings: Vec::new(),
-            pid: 1,
-        });
+        let session = database.connect(SessionOptions { pid: 1, ..SessionOptions::default() });
         self.open = Some((database, session));
         for setting in self.settings.clone() {
             self.run(&setting).await.with_context(|| format!("could not repeat \"{setting}\""))?;

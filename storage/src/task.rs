@@ -15,6 +15,12 @@ use tokio::task::JoinHandle as TokioHandle;
 
 use crate::error::{Error, Result};
 
+/// Threads of a pool at least: what computes for long keeps one busy.
+const POOL_THREADS_MIN: usize = 4;
+
+/// Stack of a pool's threads: deep expressions are walked by recursion.
+const POOL_STACK_BYTES: usize = 32 * 1024 * 1024;
+
 /// A running future of the current tokio runtime; aborted when dropped.
 #[derive(Debug)]
 pub struct Task<T> {
@@ -76,12 +82,18 @@ pub fn thread<T: Send + 'static>(
 }
 
 impl Pool {
-    /// A pool of one thread per processor, which `top` and debuggers show as `name`.
+    /// A pool of one thread per processor, and a few at least, which `top` and debuggers show as `name`.
     ///
     /// # Errors
     /// [`Error::Io`] when the system has no thread left.
     pub fn new(name: &'static str) -> Result<Self> {
-        let built = RuntimeBuilder::new_multi_thread().thread_name(name).enable_all().build();
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let built = RuntimeBuilder::new_multi_thread()
+            .thread_name(name)
+            .worker_threads(cores.max(POOL_THREADS_MIN))
+            .thread_stack_size(POOL_STACK_BYTES)
+            .enable_all()
+            .build();
         let runtime = built.map_err(|source| Error::Io {
             action: "start threads",
             path: name.into(),

@@ -7,7 +7,7 @@ use super::table::{Table, Value};
 use super::{View, classes};
 
 pub(super) fn activity(table: &mut Table, view: &View<'_>) {
-    for session in &view.context.sessions {
+    for session in view.context.sessions.list() {
         table.push([
             ("datid", DATABASE.into()),
             ("datname", (&view.context.database).into()),
@@ -30,7 +30,7 @@ pub(super) fn databases(table: &mut Table, view: &View<'_>) {
     table.push([
         ("datid", DATABASE.into()),
         ("datname", (&view.context.database).into()),
-        ("numbackends", Value::Int(i64::try_from(view.context.sessions.len()).unwrap_or(0))),
+        ("numbackends", Value::Int(i64::try_from(view.context.sessions.count()).unwrap_or(0))),
     ]);
 }
 

@@ -1,5 +1,8 @@
 //! What a session contributes to the system catalog.
 
+use std::sync::Arc;
+
+use super::session::PgSessions;
 use crate::object::{Column, ObjectId};
 
 /// A session's view of database, roles and settings.
@@ -18,17 +21,21 @@ pub struct PgContext {
     /// Roles of the database; owners that are missing here are added.
     pub roles: Vec<PgRole>,
     /// Live sessions, for `pg_stat_activity`.
-    pub sessions: Vec<PgSession>,
+    pub sessions: PgSessions,
     /// Functions that `pg_proc` lists besides those of the types.
     pub functions: Vec<PgFunction>,
     /// Relations of the system outside of `pg_catalog` and `information_schema`.
-    pub system_tables: Vec<PgSystemTable>,
+    pub system_tables: Arc<[PgSystemTable]>,
     /// Bytes on disk by relation, for those that store rows.
     pub sizes: Vec<(ObjectId, u64)>,
     /// Process id announced to this client.
     pub backend_pid: i32,
     /// When the server started, in microseconds since 1970 UTC.
     pub started_at: i64,
+    /// When the transaction began, in microseconds since 1970 UTC: what `now()` gives.
+    pub transaction_at: i64,
+    /// When the statement began, in microseconds since 1970 UTC.
+    pub statement_at: i64,
     /// The newest epoch, as transaction id.
     pub epoch: u64,
 }
@@ -42,12 +49,14 @@ impl Default for PgContext {
             search_path: vec!["$user".to_owned(), "public".to_owned()],
             settings: Vec::new(),
             roles: Vec::new(),
-            sessions: Vec::new(),
+            sessions: PgSessions::default(),
             functions: Vec::new(),
-            system_tables: Vec::new(),
+            system_tables: Arc::default(),
             sizes: Vec::new(),
             backend_pid: 0,
             started_at: 0,
+            transaction_at: 0,
+            statement_at: 0,
             epoch: 0,
         }
     }
@@ -64,27 +73,6 @@ pub struct PgRole {
     pub login: bool,
     /// Names of the roles it is a member of.
     pub member_of: Vec<String>,
-}
-
-/// A live session.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PgSession {
-    /// Process id announced to the client.
-    pub pid: i32,
-    /// Role it logged in as.
-    pub role: String,
-    /// `application_name`.
-    pub application: String,
-    /// Address of the client; none for a local socket.
-    pub client_address: Option<String>,
-    /// When it connected, in microseconds since 1970 UTC.
-    pub connected_at: i64,
-    /// When its statement began, in microseconds since 1970 UTC.
-    pub statement_at: Option<i64>,
-    /// `active`, `idle` or `idle in transaction`.
-    pub state: String,
-    /// Text of its statement.
-    pub query: String,
 }
 
 /// A relation of the system, for example one of schema `sys`.

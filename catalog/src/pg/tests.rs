@@ -197,7 +197,7 @@ fn relations_of_the_system_are_found_by_name() {
         name: "lineage".to_owned(),
         columns: vec![column("output", DataType::Utf8View, true)],
     };
-    let context = PgContext { system_tables: vec![table], ..PgContext::default() };
+    let context = PgContext { system_tables: [table].into(), ..PgContext::default() };
     let catalog = catalog();
     assert_eq!(name::resolve_relation(&catalog, &context, "sys.lineage"), Some(14_001));
     let attributes = rows("pg_attribute", &catalog, &context).unwrap();

@@ -10,21 +10,18 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, RecordBatch};
 use arrow::compute::{CastOptions, cast_with_options, concat_batches};
 use arrow::datatypes::{DataType, SchemaRef};
-use datafusion::common::ParamValues;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::scalar::ScalarValue;
 use datafusion::sql::sqlparser::ast;
 use futures::TryStreamExt;
 use levada_catalog::{Object, ObjectKind};
-use levada_planner::pg_compat;
 use levada_storage::delta::DeltaBatch;
 use levada_storage::epoch::Epoch;
 
 use self::default::fill_defaults;
-use super::query::{Planning, scanned};
+use super::planning::Planning;
+use super::query::scanned;
 use super::{Outcome, Session};
-use crate::batch;
-use crate::database::Shared;
 use crate::error::{Error, Result};
 
 impl Session {
@@ -45,37 +42,22 @@ impl Session {
         fill_defaults(&mut insert, &table)?;
         let statement = ast::Statement::Insert(insert);
         let mut planning = self.planning()?;
-        let mut input = self.write_input(&planning, statement.clone(), &types)?;
+        let mut input = planning.write(&statement, &types).await?;
         if self.open.is_some() {
             let relations = scanned(&input)?;
             self.settle_reads(&relations).await?;
             planning = self.planning()?;
-            input = self.write_input(&planning, statement, &types)?;
+            input = planning.write(&statement, &types).await?;
         }
-        let batches = run_plan(&self.inner.shared, &planning, input, values).await?;
+        let batches: Vec<_> = planning.start(input, values).await?.try_collect().await?;
         let rows = self.store(&table, &schema, &batches).await?;
         Ok(Outcome::Done(format!("INSERT 0 {rows}")))
     }
 
-    /// The rows that an INSERT adds, with the table's columns and types.
-    fn write_input(
-        &self,
-        planning: &Planning,
-        mut statement: ast::Statement,
-        types: &[Option<DataType>],
-    ) -> Result<LogicalPlan> {
-        pg_compat::rewrite(&mut statement);
-        let plan = self.binder(planning).statement_with(statement, types)?.plan;
-        match plan {
-            LogicalPlan::Dml(dml) => Ok(Arc::unwrap_or_clone(dml.input)),
-            other => Ok(other),
-        }
-    }
-
     /// The plan of a write, for its parameters.
-    pub(super) fn describe_write(
+    pub(super) async fn describe_write(
         &mut self,
-        planning: &Planning,
+        planning: &Arc<Planning>,
         statement: &ast::Statement,
         types: &[Option<DataType>],
     ) -> Result<LogicalPlan> {
@@ -99,7 +81,7 @@ impl Session {
             }
             other => other.clone(),
         };
-        self.write_input(planning, statement, types)
+        planning.write(&statement, types).await
     }
 
     /// `UPDATE t SET ...`.
@@ -289,21 +271,6 @@ fn checked(table: &Object, schema: &SchemaRef, columns: Vec<ArrayRef>) -> Result
         }
     }
     Ok(RecordBatch::try_new(Arc::clone(schema), columns)?)
-}
-
-/// Runs a bound plan to its end.
-async fn run_plan(
-    shared: &Shared,
-    planning: &Planning,
-    plan: LogicalPlan,
-    values: Vec<ScalarValue>,
-) -> Result<Vec<RecordBatch>> {
-    let mut plan = plan;
-    if !values.is_empty() {
-        plan = plan.replace_params_with_values(&ParamValues::from(values))?;
-    }
-    let plan = planning.state.optimize(&plan)?;
-    Ok(batch::stream(shared, &planning.state, &plan).await?.try_collect().await?)
 }
 
 /// A value as a column's type: an assignment cast, which fails rather than gives NULL.

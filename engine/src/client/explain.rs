@@ -98,12 +98,12 @@ impl Session {
         let mut sql = sql.as_ref().clone();
         pg_compat::rewrite(&mut sql);
         let planning = self.planning()?;
-        let mut plan = self.binder(&planning).statement(sql)?.plan;
-        if !values.is_empty() {
-            plan =
-                plan.replace_params_with_values(&datafusion::common::ParamValues::from(values))?;
-        }
-        let plan = planning.state.optimize(&plan)?;
+        let plan = planning
+            .apart(move |planning| {
+                let plan = planning.binder().statement(sql)?.plan;
+                planning.optimized(plan, values)
+            })
+            .await?;
         let state = &planning.state;
         let query = batch::query(state, &plan).await?;
         let physical = query.plan();

@@ -5,38 +5,20 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::common::DataFusionError;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion::common::{DataFusionError, ParamValues};
 use datafusion::execution::SendableRecordBatchStream;
-use datafusion::execution::context::SessionState;
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::scalar::ScalarValue;
 use datafusion::sql::sqlparser::ast;
 use futures::{StreamExt, TryStreamExt};
-use levada_catalog::Catalog;
-use levada_planner::bind::{Binder, relation_of};
-use levada_planner::pg_compat::{self, OutputNames};
+use levada_planner::bind::relation_of;
 use levada_planner::statement::{Copy, CopyRows, CopyTarget, Explain, Parsed, Statement};
 
+use super::planning::{Planned, Planning};
 use super::{Description, Outcome, Rows, RowsTag, Session};
-use crate::batch;
 use crate::error::{Error, Result};
-use crate::snapshot::SnapshotSet;
-
-/// What a query is planned in: one snapshot, one catalog, one session's functions.
-pub(super) struct Planning {
-    pub(super) state: SessionState,
-    pub(super) catalog: Arc<Catalog>,
-    pub(super) search_path: Vec<String>,
-    functions: Arc<pg_compat::Snapshot>,
-}
-
-/// A planned query.
-struct Planned {
-    plan: LogicalPlan,
-    schema: SchemaRef,
-}
 
 impl Session {
     /// Statements of standard SQL.
@@ -81,32 +63,27 @@ impl Session {
         &mut self,
         statement: &ast::Statement,
         types: &[Option<DataType>],
-    ) -> Result<(Planning, Planned)> {
+    ) -> Result<(Arc<Planning>, Planned)> {
         let planning = self.planning()?;
-        let planned = self.bind(&planning, statement, types)?;
+        let planned = planning.query(statement, types).await?;
         let relations = scanned(&planned.plan)?;
         if self.open.is_none() {
             return Ok((planning, planned));
         }
         self.settle_reads(&relations).await?;
         let planning = self.planning()?;
-        let planned = self.bind(&planning, statement, types)?;
+        let planned = planning.query(statement, types).await?;
         Ok((planning, planned))
     }
 
     /// Starts a planned query; rows come as they are pulled.
     async fn start(
         &mut self,
-        planning: &Planning,
+        planning: &Arc<Planning>,
         planned: Planned,
         values: Vec<ScalarValue>,
     ) -> Result<(SchemaRef, SendableRecordBatchStream)> {
-        let mut plan = planned.plan;
-        if !values.is_empty() {
-            plan = plan.replace_params_with_values(&ParamValues::from(values))?;
-        }
-        let plan = planning.state.optimize(&plan)?;
-        let stream = batch::stream(&self.inner.shared, &planning.state, &plan).await?;
+        let stream = planning.start(planned.plan, values).await?;
         for change in planning.functions.take_settings() {
             self.settings.set(&change.name, Some(&change.value), change.local)?;
         }
@@ -140,46 +117,6 @@ impl Session {
         }
     }
 
-    /// What the next query is planned in.
-    pub(super) fn planning(&mut self) -> Result<Planning> {
-        let snapshot = self.snapshot();
-        self.planning_at(&snapshot)
-    }
-
-    pub(super) fn planning_at(&mut self, snapshot: &Arc<SnapshotSet>) -> Result<Planning> {
-        let catalog = self.catalog();
-        let context = self.pg_context();
-        let functions = Arc::new(pg_compat::Snapshot::new(Arc::clone(&catalog), context.clone()));
-        let shared = &self.inner.shared;
-        let state = batch::state_at(&shared.state, shared, snapshot, context);
-        let state = pg_compat::prepare(state, &functions)?;
-        let search_path = self.settings.search_path(&self.options.user);
-        Ok(Planning { state, catalog, search_path, functions })
-    }
-
-    fn bind(
-        &self,
-        planning: &Planning,
-        statement: &ast::Statement,
-        types: &[Option<DataType>],
-    ) -> Result<Planned> {
-        let mut statement = statement.clone();
-        let names = pg_compat::name_columns(&mut statement);
-        pg_compat::rewrite(&mut statement);
-        let binder = self.binder(planning);
-        let bound = binder.statement_with(statement, types)?.plan;
-        // The rows have the types after coercion; parameters of unknown type forbid it until they are known.
-        let plan = binder.analyzed(bound.clone()).unwrap_or(bound);
-        let schema = output_schema(&plan, &names);
-        Ok(Planned { plan, schema })
-    }
-
-    /// A binder for statements of this session.
-    pub(super) fn binder<'a>(&'a self, planning: &'a Planning) -> Binder<'a> {
-        let path = planning.search_path.clone();
-        Binder::new(&planning.state, &planning.catalog, &self.inner.shared.system, path)
-    }
-
     /// What a statement needs and gives, without running it.
     pub(super) async fn describe_statement(
         &mut self,
@@ -191,7 +128,7 @@ impl Session {
             Some(Arc::new(Schema::new(fields.collect::<Vec<_>>())))
         };
         let fields = match &parsed.statement {
-            Statement::Sql(statement) => return self.describe_sql(statement, given),
+            Statement::Sql(statement) => return self.describe_sql(statement, given).await,
             Statement::Execute(execute) => {
                 let (prepared, types) = self.find_prepared(&execute.name.name)?;
                 let inner = Box::pin(self.describe_statement(&prepared.parsed, &types)).await?;
@@ -210,7 +147,7 @@ impl Session {
                     return Ok(Description { parameters: Vec::new(), fields: None });
                 };
                 let statement = ast::Statement::Query(query.query.clone());
-                self.describe_sql(&statement, given)?;
+                self.describe_sql(&statement, given).await?;
                 None
             }
             _ => None,
@@ -218,7 +155,7 @@ impl Session {
         Ok(Description { parameters: Vec::new(), fields })
     }
 
-    fn describe_sql(
+    async fn describe_sql(
         &mut self,
         statement: &ast::Statement,
         given: &[Option<DataType>],
@@ -234,10 +171,10 @@ impl Session {
         }
         let planning = self.planning()?;
         let (plan, fields) = if let ast::Statement::Query(_) = statement {
-            let planned = self.bind(&planning, statement, given)?;
+            let planned = planning.query(statement, given).await?;
             (planned.plan, Some(planned.schema))
         } else {
-            (self.describe_write(&planning, statement, given)?, None)
+            (self.describe_write(&planning, statement, given).await?, None)
         };
         let mut inferred = plan.get_parameter_types()?;
         infer_from_casts(&plan, &mut inferred)?;
@@ -289,15 +226,6 @@ fn infer_from_casts(
         })
     })?;
     Ok(())
-}
-
-/// The plan's output with the names that `PostgreSQL` gives.
-fn output_schema(plan: &LogicalPlan, names: &OutputNames) -> SchemaRef {
-    let fields = plan.schema().fields();
-    let planned: Vec<&str> = fields.iter().map(|f| f.name().as_str()).collect();
-    let names = names.names(&planned);
-    let named = fields.iter().zip(names).map(|(f, n)| f.as_ref().clone().with_name(n));
-    Arc::new(Schema::new(named.map(|f| f.with_nullable(true)).collect::<Vec<_>>()))
 }
 
 fn renamed(

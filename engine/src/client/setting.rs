@@ -2,6 +2,8 @@
 
 mod value;
 
+use std::sync::Arc;
+
 use std::time::Duration;
 
 use levada_catalog::pg::{self, PgContext};
@@ -88,6 +90,11 @@ impl Settings {
         let own = self.values.iter().find(|(n, _)| n.eq_ignore_ascii_case(name));
         own.map(|(_, v)| v.clone())
             .or_else(|| pg::setting(&PgContext::default(), name).map(str::to_owned))
+    }
+
+    /// `application_name`.
+    pub(super) fn application(&self) -> String {
+        self.get("application_name").unwrap_or_default()
     }
 
     /// The value of a setting that is a duration; [`None`] when it is 0.
@@ -210,6 +217,7 @@ impl Session {
 
     /// What the system catalog shows this session.
     pub(super) fn pg_context(&self) -> PgContext {
+        let snapshot = self.inner.shared.snapshot();
         PgContext {
             database: "main".to_owned(),
             role: self.options.user.clone(),
@@ -218,7 +226,12 @@ impl Session {
             settings: self.settings.values().to_vec(),
             backend_pid: self.options.pid,
             started_at: self.inner.shared.started_at,
-            epoch: self.inner.shared.snapshot().epoch.0,
+            transaction_at: self.transaction_at(),
+            statement_at: self.statement_at,
+            epoch: snapshot.epoch.0,
+            sizes: snapshot.sizes(),
+            system_tables: Arc::clone(&self.inner.shared.system_tables),
+            sessions: self.inner.shared.sessions.clone(),
             ..PgContext::default()
         }
     }

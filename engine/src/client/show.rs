@@ -132,7 +132,7 @@ impl Session {
         }
         let planning = self.planning()?;
         let types = {
-            let binder = self.binder(&planning);
+            let binder = planning.binder();
             s.types.iter().map(|t| Ok(Some(binder.data_type(t)?))).collect::<Result<Vec<_>>>()?
         };
         let statement = s.statement.as_ref().clone();

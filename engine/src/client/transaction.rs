@@ -27,6 +27,8 @@ pub(super) struct Open {
     /// Whether a statement failed.
     pub(super) failed: bool,
     read_only: bool,
+    /// When it began, in microseconds since 1970 UTC.
+    started_at: i64,
     snapshot: Option<Arc<SnapshotSet>>,
     staged: Option<Stage>,
     savepoints: Vec<(String, Option<Stage>)>,
@@ -129,7 +131,7 @@ impl Session {
     /// simple query of several statements. No effect inside a transaction block.
     pub fn begin_implicit(&mut self) {
         if self.open.is_none() {
-            self.open = Some(Open::new(true));
+            self.open = Some(Open::new(true, self.inner.shared.clock.now_us()));
         }
     }
 
@@ -146,6 +148,11 @@ impl Session {
             Some(stage) if !open.failed => self.commit_stage(stage).await.map(|_| ()),
             _ => Ok(()),
         }
+    }
+
+    /// When the transaction began: the block or string of statements, or the statement alone.
+    pub(super) fn transaction_at(&self) -> i64 {
+        self.open.as_ref().map_or(self.statement_at, |open| open.started_at)
     }
 
     /// The epoch that the next statement reads.
@@ -261,7 +268,7 @@ impl Session {
             Words::Commit { chain } => {
                 let tag = self.commit_open().await?;
                 if *chain {
-                    self.open = Some(Open::new(false));
+                    self.open = Some(Open::new(false, self.statement_at));
                 }
                 done(tag)
             }
@@ -271,7 +278,7 @@ impl Session {
                 }
                 self.settings.end_local();
                 if *chain {
-                    self.open = Some(Open::new(false));
+                    self.open = Some(Open::new(false, self.statement_at));
                 }
                 done("ROLLBACK")
             }
@@ -311,7 +318,7 @@ impl Session {
             open => {
                 // What the string staged before BEGIN belongs to the block from here on.
                 let staged = open.take().and_then(|open| open.staged);
-                let mut fresh = Open::new(false);
+                let mut fresh = Open::new(false, self.statement_at);
                 fresh.staged = staged;
                 fresh.read_only = modes.access == Some(levada_planner::statement::Access::ReadOnly);
                 *open = Some(fresh);
@@ -358,9 +365,10 @@ impl Session {
 }
 
 impl Open {
-    fn new(implicit: bool) -> Self {
+    fn new(implicit: bool, started_at: i64) -> Self {
         Self {
             implicit,
+            started_at,
             failed: false,
             read_only: false,
             snapshot: None,

@@ -73,6 +73,8 @@ fn sqlstate_of(message: &str) -> &'static str {
         "22012"
     } else if has(&["overflow", "out of range", "too large", "can't be cast", "can't cast value"]) {
         "22003"
+    } else if has(&["regular expression did not compile", "regex parse error"]) {
+        "2201B"
     } else if has(&["cannot cast string", "error parsing"]) {
         "22P02"
     } else {

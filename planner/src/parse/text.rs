@@ -10,10 +10,9 @@ use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
 
 use crate::error::{Error, Result};
+use crate::parse::bound::Level;
 use crate::parse::dialect::Postgres;
-use crate::parse::{
-    CHAIN_TOKENS_MAX, DEPTH_MAX, SET_OPERATIONS_MAX, TEXT_BYTES_MAX, failure, word,
-};
+use crate::parse::{DEPTH_MAX, TEXT_BYTES_MAX, failure};
 
 /// Text and tokens.
 pub(super) struct Text<'a> {
@@ -132,75 +131,23 @@ impl<'a> Text<'a> {
         for (index, token) in self.tokens.iter().enumerate() {
             let Some(level) = levels.last_mut() else { break };
             level.count(&token.token);
-            let too_deep = level.chain > CHAIN_TOKENS_MAX
-                || level.set_operations > SET_OPERATIONS_MAX
-                || level.doubled > DOUBLED_MAX
-                || levels.len() > 2 * DEPTH_MAX;
-            if too_deep {
+            let (full, inner) = (level.is_full(), level.inside());
+            if full || levels.len() > 2 * DEPTH_MAX {
                 return Err(Error::TooDeep { position: self.position(index) });
             }
             match token.token {
-                Token::LParen | Token::LBracket => {
-                    let outer = levels.last().map_or((0, false), Level::inheritance);
-                    levels.push(Level::inside(outer));
-                }
+                Token::LParen | Token::LBracket => levels.push(inner),
                 Token::RParen | Token::RBracket if levels.len() > 1 => {
-                    levels.pop();
+                    let inner = levels.pop();
+                    if let (Some(outer), Some(inner)) = (levels.last_mut(), inner) {
+                        outer.close(&inner);
+                    }
                 }
                 Token::SemiColon => levels = vec![Level::default()],
                 _ => {}
             }
         }
         Ok(())
-    }
-}
-
-/// Most queries in doubled parentheses, `((SELECT`, inside each other. sqlparser reads them twice
-/// where a table may stand, so that the work doubles with each.
-const DOUBLED_MAX: usize = 12;
-
-/// What has been counted at one level of parentheses.
-#[derive(Default)]
-struct Level {
-    /// Tokens so far.
-    tokens: usize,
-    /// Tokens since the last comma or clause.
-    chain: usize,
-    set_operations: usize,
-    /// Queries in doubled parentheses around here.
-    doubled: usize,
-    /// Whether its own parenthesis comes first in the level around it.
-    leads: bool,
-}
-
-impl Level {
-    /// A level inside one with so many doubled queries, which its parenthesis leads or not.
-    fn inside((doubled, leads): (usize, bool)) -> Self {
-        Self { doubled, leads, ..Self::default() }
-    }
-
-    /// What a level inside this one begins with.
-    fn inheritance(&self) -> (usize, bool) {
-        (self.doubled, self.tokens == 1)
-    }
-
-    fn count(&mut self, token: &Token) {
-        self.tokens += 1;
-        self.chain += 1;
-        match token {
-            Token::Comma => self.chain = 0,
-            Token::Word(word) if word.quote_style.is_none() => {
-                if word::separates_chains(&word.value) {
-                    self.chain = 0;
-                } else if word::combines_queries(&word.value) {
-                    self.set_operations += 1;
-                }
-                if self.tokens == 1 && self.leads && word::starts_query(&word.value) {
-                    self.doubled += 1;
-                }
-            }
-            _ => {}
-        }
     }
 }
 

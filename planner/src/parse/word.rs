@@ -34,6 +34,11 @@ pub(super) fn starts_query(word: &str) -> bool {
     ["SELECT", "WITH", "VALUES", "TABLE"].iter().any(|other| word.eq_ignore_ascii_case(other))
 }
 
+/// Whether a word joins two conditions.
+pub(super) fn is_logical(word: &str) -> bool {
+    ["AND", "OR"].iter().any(|other| word.eq_ignore_ascii_case(other))
+}
+
 /// Whether a word joins two queries into one.
 pub(super) fn combines_queries(word: &str) -> bool {
     ["UNION", "INTERSECT", "EXCEPT"].iter().any(|other| word.eq_ignore_ascii_case(other))

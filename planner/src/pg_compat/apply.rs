@@ -5,19 +5,25 @@
 //! table, under `= ANY(array)`, two levels deep. This rule goes last and replaces each subquery that is left by
 //! a function of the outer columns it names. The function puts their values into the plan, runs it, and
 //! remembers the result for equal values: right for any shape, and as fast as a small relation needs.
+//!
+//! A call is made for every row before the expression around it is looked at. Behind `CASE WHEN c THEN` it is
+//! therefore given `c` as a guard: for other rows the subquery does not run, and cannot fail.
 
 use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+use arrow::array::Array;
 use arrow::compute::concat_batches;
 use arrow::datatypes::{DataType, Field, FieldRef};
 use async_trait::async_trait;
+use datafusion::common::cast::as_boolean_array;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, Result, ScalarValue, internal_err};
 use datafusion::execution::TaskContext;
 use datafusion::execution::context::SessionState;
 use datafusion::logical_expr::async_udf::{AsyncScalarUDF, AsyncScalarUDFImpl};
+use datafusion::logical_expr::expr::Case;
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::{
     ColumnarValue, Expr, LogicalPlan, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl,
@@ -60,19 +66,63 @@ impl ApplySubqueries {
         let names = NamePreserver::new(&plan);
         plan.map_expressions(|expr| {
             let name = names.save(&expr);
-            let replaced = expr.transform_up(|e| match e {
-                Expr::ScalarSubquery(subquery) if !subquery.outer_ref_columns.is_empty() => {
-                    let local = |c: &Column| inputs.iter().any(|s| s.has_column(c));
-                    Ok(Transformed::yes(self.call(subquery, local)?))
-                }
+            let local = |c: &Column| inputs.iter().any(|s| s.has_column(c));
+            let guarded = expr.transform_up(|e| match e {
+                Expr::Case(case) => self.calls_in_case(case, &local),
                 other => Ok(Transformed::no(other)),
             })?;
+            let replaced = guarded.transform_data(|e| self.calls_in(e, &local, None))?;
             Ok(replaced.update_data(|e| name.restore(e)))
         })
     }
 
-    /// The call of the function that runs a subquery.
-    fn call(&self, subquery: Subquery, local: impl Fn(&Column) -> bool) -> Result<Expr> {
+    /// Replaces the subqueries behind each THEN by calls that its condition guards.
+    fn calls_in_case(
+        &self,
+        mut case: Case,
+        local: &impl Fn(&Column) -> bool,
+    ) -> Result<Transformed<Expr>> {
+        let mut changed = false;
+        for (when, then) in &mut case.when_then_expr {
+            let guard = match &case.expr {
+                Some(operand) => operand.as_ref().clone().eq(when.as_ref().clone()),
+                None => when.as_ref().clone(),
+            };
+            // A condition with a subquery of its own would run it twice.
+            if guard.exists(|e| Ok(matches!(e, Expr::ScalarSubquery(_))))? {
+                continue;
+            }
+            let branch = std::mem::replace(then.as_mut(), Expr::Literal(ScalarValue::Null, None));
+            let replaced = self.calls_in(branch, local, Some(&guard))?;
+            changed |= replaced.transformed;
+            **then = replaced.data;
+        }
+        let case = Expr::Case(case);
+        Ok(if changed { Transformed::yes(case) } else { Transformed::no(case) })
+    }
+
+    /// Replaces the correlated subqueries in an expression by calls.
+    fn calls_in(
+        &self,
+        expr: Expr,
+        local: &impl Fn(&Column) -> bool,
+        guard: Option<&Expr>,
+    ) -> Result<Transformed<Expr>> {
+        expr.transform_up(|e| match e {
+            Expr::ScalarSubquery(subquery) if !subquery.outer_ref_columns.is_empty() => {
+                Ok(Transformed::yes(self.call(subquery, local, guard)?))
+            }
+            other => Ok(Transformed::no(other)),
+        })
+    }
+
+    /// The call of the function that runs a subquery, for the rows that pass the guard.
+    fn call(
+        &self,
+        subquery: Subquery,
+        local: impl Fn(&Column) -> bool,
+        guard: Option<&Expr>,
+    ) -> Result<Expr> {
         let plan = Arc::unwrap_or_clone(subquery.subquery);
         let plan = plan.transform_up_with_subqueries(|node| self.replace(node))?.data;
         let outer = outer_columns(&plan)?;
@@ -83,7 +133,7 @@ impl ApplySubqueries {
                 Expr::OuterReferenceColumn(Arc::clone(field), column.clone())
             }
         });
-        let arguments = arguments.collect();
+        let arguments = guard.cloned().into_iter().chain(arguments).collect();
         let Some(field) = plan.schema().fields().first().cloned() else {
             return internal_err!("a scalar subquery has no column");
         };
@@ -94,6 +144,7 @@ impl ApplySubqueries {
                 Field::new("subquery", field.data_type().clone(), true)
                     .with_metadata(field.metadata().clone()),
             ),
+            guarded: guard.is_some(),
             signature: Signature::variadic_any(Volatility::Stable),
             state: Arc::clone(&self.state),
         };
@@ -148,13 +199,15 @@ struct Apply {
     plan: LogicalPlan,
     outer: Vec<Column>,
     result: FieldRef,
+    /// Whether the first argument says for which rows the subquery runs.
+    guarded: bool,
     signature: Signature,
     state: Arc<SessionState>,
 }
 
 impl PartialEq for Apply {
     fn eq(&self, other: &Self) -> bool {
-        self.plan == other.plan && self.outer == other.outer
+        self.guarded == other.guarded && self.plan == other.plan && self.outer == other.outer
     }
 }
 
@@ -197,9 +250,15 @@ impl AsyncScalarUDFImpl for Apply {
         for argument in &args.args {
             columns.push(argument.to_array(rows)?);
         }
+        let runs = self.guarded.then(|| columns.remove(0));
+        let runs = runs.as_ref().map(|guard| as_boolean_array(guard)).transpose()?;
         let mut known: HashMap<Vec<ScalarValue>, ScalarValue> = HashMap::new();
         let mut results = Vec::with_capacity(rows);
         for row in 0..rows {
+            if runs.is_some_and(|runs| runs.is_null(row) || !runs.value(row)) {
+                results.push(ScalarValue::try_from(self.result.data_type())?);
+                continue;
+            }
             let key = columns
                 .iter()
                 .map(|column| ScalarValue::try_from_array(column, row))

@@ -4,6 +4,7 @@
 //! every function is a lookup in the snapshot.
 
 mod array;
+mod clock;
 mod definition;
 mod json;
 mod privilege;
@@ -33,7 +34,8 @@ use super::{Snapshot, error};
 pub(super) use text::with_backslashes;
 
 /// The families; those of values alone are the same at any time.
-const FAMILIES: [(&[Spec], Volatility); 9] = [
+const FAMILIES: [(&[Spec], Volatility); 10] = [
+    (clock::FUNCTIONS, Volatility::Stable),
     (session::FUNCTIONS, Volatility::Stable),
     (visibility::FUNCTIONS, Volatility::Stable),
     (definition::FUNCTIONS, Volatility::Stable),
@@ -77,6 +79,7 @@ enum Kind {
     Text,
     Name,
     Json,
+    Timestamp,
     Timestamptz,
     Names,
     Oids,
@@ -108,6 +111,7 @@ impl Kind {
             Self::Name => (DataType::Utf8, "name"),
             Self::Json => (DataType::Utf8, "json"),
             Self::Void => (DataType::Utf8, "void"),
+            Self::Timestamp => (DataType::Timestamp(TimeUnit::Microsecond, None), "timestamp"),
             Self::Timestamptz => {
                 (DataType::Timestamp(TimeUnit::Microsecond, Some("+00:00".into())), "timestamptz")
             }

@@ -13,10 +13,13 @@
 //! | `(f(x)).n`, `indkey[0]` | `get_field(f(x), 'n')`, element 1 |
 //! | `FROM f(x) WITH ORDINALITY AS a(b, c)` | a derived table that unnests |
 //! | `FROM pg_class`, `c.tableoid` | `FROM pg_catalog.pg_class`, its OID |
+//! | a long chain of `AND` or `OR` | a balanced tree |
+//! | `interval '03:04:05'` | `interval '3 hours 4 minutes 5 seconds'` |
 //! | a scalar subquery over the system catalog | with `first_value`, as DataFusion wants an aggregate |
 
 mod build;
 mod cast;
+mod chain;
 mod expression;
 mod relation;
 mod subquery;
@@ -80,6 +83,11 @@ impl VisitorMut for Shapes {
 
     fn post_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Infallible> {
         relation::rewrite(factor, &self.ctes);
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Infallible> {
+        chain::balance(expr);
         ControlFlow::Continue(())
     }
 

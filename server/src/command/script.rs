@@ -43,10 +43,8 @@ pub(super) async fn run(
         }
     };
     let mut session = database.connect(SessionOptions {
-        user: "admin".to_owned(),
-        database: "main".to_owned(),
-        settings: Vec::new(),
         pid: i32::try_from(std::process::id()).unwrap_or(0),
+        ..SessionOptions::default()
     });
     let ran = Box::pin(statements(&mut session, text, style)).await;
     drop(session);
@@ -65,7 +63,7 @@ pub(super) async fn run(
 }
 
 async fn statements(session: &mut Session, text: &str, style: Style) -> Result<(), Report> {
-    for statement in session.parse(text)? {
+    for statement in session.read(text).await? {
         let outcome = session.execute(&statement, Vec::new()).await;
         let mut out = io::stdout();
         for notice in session.take_notices() {

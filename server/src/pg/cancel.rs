@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use levada_engine::client::PgInterrupt;
 use pgwire::messages::startup::SecretKey;
 use rustls::crypto::SecureRandom;
 use tokio::time::timeout;
@@ -148,6 +149,16 @@ impl Registration {
             Ok(word) => SecretKey::I32(i32::from_be_bytes(word)),
             Err(_longer) => SecretKey::Bytes(self.slot.key.clone()),
         }
+    }
+
+    /// Stops what the connection runs.
+    pub(crate) fn interrupt(&self) -> PgInterrupt {
+        let slot = Arc::clone(&self.slot);
+        PgInterrupt(Arc::new(move || {
+            if let Some(token) = lock(&slot.running).as_ref() {
+                token.cancel();
+            }
+        }))
     }
 
     /// A statement begins, which may take as long as `limit`.

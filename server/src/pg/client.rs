@@ -195,6 +195,7 @@ impl Client {
         for (name, value) in self.session.take_reported_settings() {
             self.wire.put(&ParameterStatus::new(name, value));
         }
+        self.session.rest();
         let status = match self.session.transaction_status() {
             TransactionStatus::Idle => Status::Idle,
             TransactionStatus::Open => Status::Transaction,

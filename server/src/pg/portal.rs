@@ -105,7 +105,7 @@ async fn parse(
             return Err(Report::error("54000", message).into());
         }
     }
-    let mut parsed = client.session.parse(&text)?;
+    let mut parsed = client.session.read(&text).await?;
     if parsed.len() > 1 {
         let message = "cannot insert multiple commands into a prepared statement";
         return Err(Report::error("42601", message).into());

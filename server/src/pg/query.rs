@@ -18,7 +18,7 @@ pub(crate) async fn run(client: &mut Client, text: String) -> Result<(), Failure
     // A simple query drops the unnamed statement and portal.
     client.statements.remove("");
     client.portals.remove("");
-    let statements = match client.session.parse(&text) {
+    let statements = match client.session.read(&text).await {
         Ok(statements) => statements,
         Err(error) => {
             client.refuse(&error.into(), &text);

@@ -172,7 +172,9 @@ pub(crate) fn describe(schema: &Schema, formats: &[Format]) -> RowDescription {
         let ty = encode::sent_type(field.data_type(), field, format);
         let modifier = types::modifier(field.data_type());
         let size = types::size(&ty);
-        FieldDescription::new(field.name().clone(), 0, 0, ty.oid(), size, modifier, format.code())
+        let (table, column) = (types::table_of(field), types::column_of(field));
+        let name = field.name().clone();
+        FieldDescription::new(name, table, column, ty.oid(), size, modifier, format.code())
     });
     RowDescription::new(fields.collect())
 }

@@ -226,6 +226,8 @@ fn enter(
         database: DATABASE.to_owned(),
         settings: login.settings,
         pid: registration.pid(),
+        client_address: wire.peer(),
+        interrupt: Some(registration.interrupt()),
     };
     let fatal = |error| Report { severity: Severity::Fatal, ..Report::from(error) };
     options.check().map_err(fatal)?;

@@ -14,6 +14,7 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, IntervalUnit, TimeUnit};
+use levada_catalog::pg::{PG_COLUMN_KEY, PG_TABLE_KEY};
 use postgres_types::{Kind, Type};
 
 /// Key of the field metadata that overrides the PostgreSQL type.
@@ -26,6 +27,18 @@ pub(crate) fn of_field(field: &Field) -> Type {
         .get(PG_TYPE)
         .and_then(|name| by_name(name))
         .unwrap_or_else(|| of(field.data_type()))
+}
+
+/// The OID of the relation whose column a field is, unchanged; 0 for what is computed.
+pub(crate) fn table_of(field: &Field) -> i32 {
+    let table = field.metadata().get(PG_TABLE_KEY).and_then(|oid| oid.parse::<u32>().ok());
+    // The wire's integers carry all 32 bits of an OID.
+    table.unwrap_or(0).cast_signed()
+}
+
+/// The number of that column, from 1; 0 for what is computed.
+pub(crate) fn column_of(field: &Field) -> i16 {
+    field.metadata().get(PG_COLUMN_KEY).and_then(|number| number.parse().ok()).unwrap_or(0)
 }
 
 /// The PostgreSQL type of an Arrow type.

@@ -56,6 +56,11 @@ impl Wire {
         Self { stream, input: BytesMut::new(), output: BytesMut::new() }
     }
 
+    /// The client's address.
+    pub(crate) fn peer(&self) -> Option<String> {
+        self.stream.peer_addr().ok().map(|address| address.ip().to_string())
+    }
+
     /// The next startup packet; `None` when the client has closed the connection.
     ///
     /// # Errors

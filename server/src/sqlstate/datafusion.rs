@@ -37,6 +37,9 @@ pub(super) fn report(error: &DataFusionError) -> Report {
             Report::error("53200", "out of memory").with_detail(sentence(message))
         }
         DataFusionError::External(error) => external(error.as_ref()),
+        DataFusionError::Context(what, inner) if what == "Invalid regex" => {
+            input::regular_expression(&inner.to_string())
+        }
         DataFusionError::Context(_, inner) => report(inner),
         DataFusionError::Diagnostic(diagnostic, inner) => {
             let mut report = report(inner).with_span(diagnostic.span);

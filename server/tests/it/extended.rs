@@ -183,3 +183,36 @@ async fn a_failed_statement_names_its_sqlstate() {
     let failed = client.query(&statement, &[&1_i32]).await.expect_err("no answer");
     assert_eq!(state(&failed).0, "22012", "division by zero");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn columns_say_where_they_come_from() {
+    let server = server().await;
+    let client = server.client().await;
+    client
+        .batch_execute(
+            "create table t (a int, b text); create view v as select b, a + 1 as c from t; \
+             create materialized view m as select b, a from t",
+        )
+        .await
+        .expect("relations");
+    let oid = async |name: &str| {
+        let row = client.query_one(&format!("select '{name}'::regclass::oid"), &[]).await;
+        row.expect("an oid").get::<_, u32>(0)
+    };
+    let (t, v, m) = (oid("t").await, oid("v").await, oid("m").await);
+    let cases: [(&str, &[Option<(u32, i16)>]); 7] = [
+        ("select * from t", &[Some((t, 1)), Some((t, 2))]),
+        ("select b as x, a + 1, lower(b) from t where a > 1", &[Some((t, 2)), None, None]),
+        ("select c, b from v order by 1 limit 3", &[Some((v, 2)), Some((v, 1))]),
+        ("select x.a from (select distinct a from m) x", &[Some((m, 2))]),
+        ("select t.b, m.b from t join m on t.a = m.a", &[Some((t, 2)), Some((m, 1))]),
+        ("with w as (select a from t) select a, count(*) from w group by a", &[Some((t, 1)), None]),
+        ("select a from t union all select a from m", &[None]),
+    ];
+    for (sql, origins) in cases {
+        let statement = client.prepare(sql).await.expect("a statement");
+        let found: Vec<_> =
+            statement.columns().iter().map(|c| c.table_oid().zip(c.column_id())).collect();
+        assert_eq!(found, origins, "{sql}");
+    }
+}

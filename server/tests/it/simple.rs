@@ -161,3 +161,57 @@ async fn a_result_that_nobody_reads_can_be_cancelled() {
     let (_, body) = answer.iter().find(|(tag, _)| *tag == b'E').expect("an error");
     assert_eq!(field(body, b'C').as_deref(), Some("57014"), "canceled");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sessions_are_listed_and_can_be_cancelled() {
+    let server = server().await;
+    let (client, busy) = (server.client().await, server.client().await);
+    let pid = cell(&busy, "select pg_backend_pid()").await.expect("a process id");
+    let endless = "select count(*) from generate_series(1, 1000000000000)";
+    let running = tokio::spawn(async move { error(&busy, endless).await });
+    let shown =
+        format!("select state from pg_stat_activity where pid = {pid} and query = '{endless}'");
+    while cell(&client, &shown).await.as_deref() != Some("active") {
+        tokio::task::yield_now().await;
+    }
+    let address = format!("select client_addr from pg_stat_activity where pid = {pid}");
+    assert_eq!(cell(&client, &address).await.as_deref(), Some("127.0.0.1"));
+    let cancelled = cell(&client, &format!("select pg_cancel_backend({pid})")).await;
+    assert_eq!(cancelled.as_deref(), Some("t"));
+    assert_eq!(running.await.expect("its end").0, "57014");
+    assert_eq!(cell(&client, "select pg_cancel_backend(0)").await.as_deref(), Some("f"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn relations_of_the_system_are_in_the_catalog() {
+    let server = server().await;
+    let client = server.client().await;
+    let columns =
+        "select count(*) from pg_attribute where attrelid = 'sys.lineage'::regclass and attnum > 0";
+    assert_eq!(cell(&client, columns).await.as_deref(), Some("4"));
+    for sql in [
+        "select pg_relation_size('sys.lineage') >= 0",
+        "select pg_total_relation_size('sys.lineage') >= 0",
+        "select pg_database_size('main') >= 0",
+    ] {
+        assert_eq!(cell(&client, sql).await.as_deref(), Some("t"), "{sql}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_subquery_in_a_branch_runs_for_the_rows_of_the_branch() {
+    let server = server().await;
+    let client = server.client().await;
+    rows(&client, "set statement_timeout = '5s'").await;
+    // One of these runs takes milliseconds; drivers ask it of every type there is, for domains only.
+    let bases = "select count(case when t.typtype = 'd' then \
+                 (with recursive b(oid, depth) as (\
+                    select t2.typbasetype, 0 from pg_type t2 where t2.oid = t.oid \
+                    union all \
+                    select t2.typbasetype, b.depth + 1 from pg_type t2, b \
+                    where b.oid = t2.oid and t2.typbasetype != 0) \
+                  select oid from b order by depth desc limit 1) end), \
+                 count(case when t.typtype = 'd' then 1 end) from pg_type t";
+    let answer = rows(&client, bases).await;
+    assert_eq!(answer[0][0], answer[0][1], "a base for each domain");
+}

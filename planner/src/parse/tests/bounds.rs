@@ -1,7 +1,10 @@
 //! Limits of length, depth and number: refused, not overflowed.
 
 use super::{fail, one};
-use crate::parse::{CHAIN_TOKENS_MAX, DEPTH_MAX, SET_OPERATIONS_MAX, TEXT_BYTES_MAX, parse};
+use crate::parse::{
+    CHAIN_TOKENS_MAX, DEPTH_MAX, OPERATORS_MAX, SET_OPERATIONS_MAX, STATEMENTS_MAX, TEXT_BYTES_MAX,
+    parse,
+};
 
 /// Runs on a stack as small as those of worker threads.
 fn on_small_stack(work: impl FnOnce() + Send + 'static) {
@@ -63,8 +66,7 @@ fn nesting_within_the_bound_is_read_walked_and_freed() {
 #[test]
 fn long_chains_within_the_bound_are_read_walked_and_freed() {
     on_small_stack(|| {
-        let terms = CHAIN_TOKENS_MAX / 2 - 10;
-        let sql = format!("SELECT 1{}", " + 1".repeat(terms));
+        let sql = format!("SELECT 1{}", " + 1".repeat(OPERATORS_MAX));
         let statement = one(&sql);
         assert_eq!(one(&statement.to_string()), statement);
         let sql = format!("SELECT a{}", " IS NULL".repeat(CHAIN_TOKENS_MAX / 2 - 10));
@@ -79,7 +81,9 @@ fn long_chains_within_the_bound_are_read_walked_and_freed() {
 fn longer_chains_are_refused() {
     on_small_stack(|| {
         for sql in [
-            format!("SELECT 1{}", " + 1".repeat(100_000)),
+            format!("SELECT 1{}", " + 1".repeat(OPERATORS_MAX + 1)),
+            format!("SELECT (1{0}) * (1{0})", " + 1".repeat(OPERATORS_MAX / 2)),
+            format!("SELECT f(1{0}, 1{0})", " || 1".repeat(OPERATORS_MAX / 2 + 1)),
             format!("SELECT a{}", "::int".repeat(100_000)),
             format!("SELECT CAST(a AS int{})", "[]".repeat(100_000)),
             format!("SELECT a{}", "[1]".repeat(100_000)),
@@ -96,8 +100,13 @@ fn long_lists_are_no_chains() {
     assert!(parse(&sql).is_ok(), "rows of a list lie side by side");
     let sql = format!("SELECT a IN (1{})", ", 2".repeat(50_000));
     assert!(parse(&sql).is_ok(), "items of a list lie side by side");
-    let sql = "SELECT 1;".repeat(20_000);
-    assert_eq!(parse(&sql).map(|all| all.len()).ok(), Some(20_000));
+    let sql = format!("SELECT a IN (-1{})", ", -2".repeat(50_000));
+    assert!(parse(&sql).is_ok(), "a sign is no operator of two operands");
+    let sql = format!("SELECT (a = 1 AND b < 2){}", " OR (a = 1 AND b < 2)".repeat(280));
+    assert!(parse(&sql).is_ok(), "AND and OR become shallow trees");
+    let sql = "SELECT 1;".repeat(STATEMENTS_MAX);
+    assert_eq!(parse(&sql).map(|all| all.len()).ok(), Some(STATEMENTS_MAX));
+    assert_eq!(fail(&format!("{sql}SELECT 1")).sqlstate(), "54000");
 }
 
 #[test]

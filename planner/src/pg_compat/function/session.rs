@@ -20,6 +20,7 @@ pub(super) const FUNCTIONS: &[Spec] = &[
     spec("current_setting", 1..=2, Kind::Text, current_setting),
     spec("set_config", 3..=3, Kind::Text, set_config),
     spec("pg_backend_pid", 0..=0, Kind::Int4, backend_pid),
+    spec("pg_cancel_backend", 1..=1, Kind::Bool, cancel_backend),
     spec("pg_is_in_recovery", 0..=0, Kind::Bool, no),
     spec("pg_is_wal_replay_paused", 0..=0, Kind::Bool, no),
     spec("pg_jit_available", 0..=0, Kind::Bool, no),
@@ -109,6 +110,11 @@ fn backend_pid(snapshot: &Snapshot, _: &[Cell]) -> Result<Cell> {
     Ok(snapshot.context().backend_pid.into())
 }
 
+fn cancel_backend(snapshot: &Snapshot, row: &[Cell]) -> Result<Cell> {
+    let Some(pid) = argument(row, 0).int() else { return Ok(Cell::Null) };
+    Ok(i32::try_from(pid).is_ok_and(|pid| snapshot.context().sessions.interrupt(pid)).into())
+}
+
 fn no(_: &Snapshot, _: &[Cell]) -> Result<Cell> {
     Ok(false.into())
 }
@@ -127,8 +133,8 @@ fn epoch(snapshot: &Snapshot, _: &[Cell]) -> Result<Cell> {
 
 fn client_address(snapshot: &Snapshot, _: &[Cell]) -> Result<Cell> {
     let context = snapshot.context();
-    let own = context.sessions.iter().find(|s| s.pid == context.backend_pid);
-    Ok(own.and_then(|s| s.client_address.clone()).into())
+    let own = context.sessions.list().into_iter().find(|s| s.pid == context.backend_pid);
+    Ok(own.and_then(|s| s.client_address).into())
 }
 
 fn user_by_id(snapshot: &Snapshot, row: &[Cell]) -> Result<Cell> {

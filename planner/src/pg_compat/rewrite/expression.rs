@@ -13,6 +13,7 @@ use super::build::{array, array_items, call, folded, last_name, literal_text, nu
 use super::cast::take;
 use super::relation::strip_schema;
 use crate::pg_compat::function::{is_known, with_backslashes};
+use crate::temporal;
 
 /// Functions that yield a list here and a set of rows in `PostgreSQL`.
 pub(super) const SET_RETURNING: &[&str] = &[
@@ -25,6 +26,12 @@ pub(super) const SET_RETURNING: &[&str] = &[
 
 pub(super) fn rewrite(expr: &mut Expr, reads_catalog: bool) {
     match expr {
+        Expr::Interval(interval) if interval.leading_field.is_none() => {
+            let spelled = literal_text(&interval.value).and_then(temporal::interval);
+            if let Some(spelled) = spelled {
+                *interval.value = text(&spelled);
+            }
+        }
         Expr::Collate { expr: inner, .. } => *expr = take(inner),
         Expr::Function(function) => {
             complete(function);

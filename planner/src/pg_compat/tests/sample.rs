@@ -50,7 +50,9 @@ pub(super) fn session() -> Session {
             statement_at: None,
             state: "active".to_owned(),
             query: "select 1".to_owned(),
-        }],
+            interrupt: None,
+        }]
+        .into(),
         sizes: vec![(ORDERS, 16_384)],
         ..PgContext::default()
     };

@@ -17,6 +17,9 @@ pub(super) fn execution(message: &str) -> Report {
         return Report::error("22003", "numeric field overflow")
             .with_detail(super::sentence(&text));
     }
+    if lower.contains("regular expression did not compile") {
+        return regular_expression(message);
+    }
     let families = [
         ("square root of a negative number", "2201F"),
         ("negative count not allowed", "22011"),
@@ -34,6 +37,16 @@ pub(super) fn execution(message: &str) -> Report {
     ];
     let family = families.into_iter().find(|(words, _)| lower.contains(words));
     Report::error(family.map_or("22000", |(_, sqlstate)| sqlstate), text)
+}
+
+/// A pattern that does not compile: the reason stands at the end, `error: unclosed group`.
+pub(super) fn regular_expression(message: &str) -> Report {
+    let reason = message.rsplit_once("error: ").and_then(|(_, end)| end.lines().next());
+    let text = match reason {
+        Some(reason) => format!("invalid regular expression: {}", reason.trim()),
+        None => "invalid regular expression".to_owned(),
+    };
+    Report::error("2201B", text)
 }
 
 /// `Cannot cast string 'abc' to value of Int64 type` and its like.
