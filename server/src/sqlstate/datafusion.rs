@@ -37,9 +37,6 @@ pub(super) fn report(error: &DataFusionError) -> Report {
             Report::error("53200", "out of memory").with_detail(sentence(message))
         }
         DataFusionError::External(error) => external(error.as_ref()),
-        DataFusionError::Context(what, inner) if what == "Invalid regex" => {
-            input::regular_expression(&inner.to_string())
-        }
         DataFusionError::Context(_, inner) => report(inner),
         DataFusionError::Diagnostic(diagnostic, inner) => {
             let mut report = report(inner).with_span(diagnostic.span);
@@ -79,7 +76,12 @@ fn external(error: &(dyn std::error::Error + Send + Sync + 'static)) -> Report {
     if let Some(inner) = error.downcast_ref::<io::Error>() {
         return input_output(inner);
     }
-    Report::error("XX000", plain(&error.to_string()))
+    // The optimizer reads constant patterns with a parser that is not at hand here.
+    let text = error.to_string();
+    if text.starts_with("regex parse error") {
+        return input::regular_expression(&text);
+    }
+    Report::error("XX000", plain(&text))
 }
 
 pub(super) fn arrow(error: &ArrowError) -> Report {
