@@ -64,7 +64,7 @@ pub const DEPTH_MAX: usize = 256;
 pub const CHAIN_TOKENS_MAX: usize = 4_000;
 /// Most binary operators other than AND and OR in one expression, between commas: types are asked for at
 /// each of them, which walks all below it.
-pub const OPERATORS_MAX: usize = 500;
+pub const OPERATORS_MAX: usize = 100;
 /// Most set operations (`UNION` and so on) at one level of parentheses.
 pub const SET_OPERATIONS_MAX: usize = 500;
 

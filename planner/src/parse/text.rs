@@ -141,6 +141,9 @@ impl<'a> Text<'a> {
                     let inner = levels.pop();
                     if let (Some(outer), Some(inner)) = (levels.last_mut(), inner) {
                         outer.close(&inner);
+                        if outer.is_full() {
+                            return Err(Error::TooDeep { position: self.position(index) });
+                        }
                     }
                 }
                 Token::SemiColon => levels = vec![Level::default()],
