@@ -272,7 +272,7 @@ impl Session {
     ) -> Result<Description> {
         self.statement_at = self.inner.shared.clock.now_us();
         self.refuse_if_failed(&statement.parsed.statement)?;
-        let described = self.describe_statement(&statement.parsed, given).await;
+        let described = Box::pin(self.describe_statement(&statement.parsed, given)).await;
         described.map_err(|error| place::locate(error, statement))
     }
 

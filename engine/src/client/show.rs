@@ -146,7 +146,8 @@ impl Session {
     /// `EXECUTE name (...)`.
     pub(super) async fn execute_prepared(&mut self, s: &Execute) -> Result<Outcome> {
         let (prepared, types) = self.find_prepared(&s.name.name)?;
-        let description = self.describe_statement(&prepared.parsed, &types).await?;
+        let describing = self.describe_statement(&prepared.parsed, &types);
+        let description = Box::pin(describing).await?;
         if s.parameters.len() != description.parameters.len() {
             let message =
                 format!("wrong number of parameters for prepared statement \"{}\"", s.name.name);

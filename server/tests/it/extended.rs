@@ -184,6 +184,9 @@ async fn a_failed_statement_names_its_sqlstate() {
     assert_eq!(state(&failed).0, "22012", "division by zero");
 }
 
+/// Table and attribute number of each column.
+type Origins<'a> = &'a [Option<(u32, i16)>];
+
 #[tokio::test(flavor = "multi_thread")]
 async fn columns_say_where_they_come_from() {
     let server = server().await;
@@ -200,7 +203,7 @@ async fn columns_say_where_they_come_from() {
         row.expect("an oid").get::<_, u32>(0)
     };
     let (t, v, m) = (oid("t").await, oid("v").await, oid("m").await);
-    let cases: [(&str, &[Option<(u32, i16)>]); 7] = [
+    let cases: [(&str, Origins<'_>); 7] = [
         ("select * from t", &[Some((t, 1)), Some((t, 2))]),
         ("select b as x, a + 1, lower(b) from t where a > 1", &[Some((t, 2)), None, None]),
         ("select c, b from v order by 1 limit 3", &[Some((v, 2)), Some((v, 1))]),
