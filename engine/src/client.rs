@@ -40,6 +40,7 @@ use crate::database::Inner;
 pub use crate::database::OpenOptions;
 use crate::error::{Error, Result};
 pub use levada_catalog::pg::PgInterrupt;
+pub use levada_catalog::pg::{PG_COLUMN_KEY, PG_TABLE_KEY};
 
 use self::setting::Settings;
 use self::transaction::Open;

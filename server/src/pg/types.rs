@@ -14,7 +14,7 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, IntervalUnit, TimeUnit};
-use levada_catalog::pg::{PG_COLUMN_KEY, PG_TABLE_KEY};
+use levada_engine::client::{PG_COLUMN_KEY, PG_TABLE_KEY};
 use postgres_types::{Kind, Type};
 
 /// Key of the field metadata that overrides the PostgreSQL type.
