@@ -13,7 +13,7 @@ use datafusion::logical_expr::{
 };
 
 use super::decimal::{
-    self, DecimalAccumulator, DecimalGroups, DistinctDecimalAccumulator, Division,
+    self, DecimalAccumulator, DecimalGroups, DistinctDecimalAccumulator, Reading as DecimalReading,
 };
 use super::float::{self, DistinctFloatAccumulator, FloatAccumulator, FloatGroups, Reading};
 
@@ -67,9 +67,11 @@ impl AggregateUDFImpl for Average {
             (DataType::Float64, false) => Box::new(FloatAccumulator::new(Reading::Average)),
             (DataType::Float64, true) => Box::new(DistinctFloatAccumulator::new(Reading::Average)),
             _ => match (decimal_argument(args.expr_fields), args.is_distinct) {
-                (Some(input), false) => Box::new(DecimalAccumulator::new(Division::new(input)?)),
+                (Some(input), false) => {
+                    Box::new(DecimalAccumulator::new(DecimalReading::average(input)?))
+                }
                 (Some(input), true) => {
-                    Box::new(DistinctDecimalAccumulator::new(Division::new(input)?))
+                    Box::new(DistinctDecimalAccumulator::new(DecimalReading::average(input)?))
                 }
                 (None, _) => self.standard.accumulator(args)?,
             },
@@ -115,7 +117,7 @@ impl AggregateUDFImpl for Average {
         match args.return_type() {
             DataType::Float64 => Ok(Box::new(FloatGroups::new(Reading::Average))),
             _ => match decimal_argument(args.expr_fields) {
-                Some(input) => Ok(Box::new(DecimalGroups::new(Division::new(input)?))),
+                Some(input) => Ok(Box::new(DecimalGroups::new(DecimalReading::average(input)?))),
                 None => self.standard.create_groups_accumulator(args),
             },
         }

@@ -1,6 +1,7 @@
-//! Accumulators of averages of decimals: the exact sum, divided once.
+//! Accumulators of sums and averages of decimals: the exact sum, read or divided once.
 //!
-//! The sum is an `i256`, which 2^63 values of 38 digits cannot overflow. The average has at least
+//! The sum is an `i256`, which 2^63 values of 38 digits cannot overflow: what is too large for the result's
+//! type is known when it is read, and an excess on the way is none. The average has at least
 //! [`SCALE_MIN`] digits behind the point, as averages in `PostgreSQL` have; what is behind the last is rounded half
 //! away from zero.
 
@@ -18,7 +19,7 @@ use crate::pg_compat;
 
 /// Fewest digits of an average behind the point.
 pub const SCALE_MIN: i8 = 16;
-/// The message of an average outside its type; SQLSTATE 22003.
+/// The message of a result outside its type; SQLSTATE 22003.
 pub const OUT_OF_RANGE: &str = "numeric field overflow";
 /// Digits that an `i256` holds.
 const DIGITS: u8 = 76;
@@ -60,21 +61,35 @@ fn precision_of(decimal: &DataType) -> Option<u8> {
     }
 }
 
-/// How sums of one type become averages.
+/// How a result is read off the sum and the number of values.
 #[derive(Clone, Debug)]
-pub struct Division {
+pub struct Reading {
     input_scale: i8,
     output: DataType,
-    factor: i256,
+    /// What a sum is multiplied with before it is divided; [`None`] where the sum is the result.
+    factor: Option<i256>,
+    /// Results are below it.
     limit: Option<i256>,
 }
 
-impl Division {
-    /// The division of sums of values of type `input`.
+impl Reading {
+    /// The sum, of type `output`, which has the scale of the values.
+    ///
+    /// # Errors
+    /// When `output` is no decimal: a bug.
+    pub fn sum(output: &DataType) -> Result<Self> {
+        let (Some(scale), Some(precision)) = (scale_of(output), precision_of(output)) else {
+            return internal_err!("decimal sum of type {output}");
+        };
+        let limit = i256::from_i128(10).checked_pow(precision.into());
+        Ok(Self { input_scale: scale, output: output.clone(), factor: None, limit })
+    }
+
+    /// The average of values of type `input`.
     ///
     /// # Errors
     /// When `input` is no decimal: a bug.
-    pub fn new(input: &DataType) -> Result<Self> {
+    pub fn average(input: &DataType) -> Result<Self> {
         let (Some(input_scale), Some(output)) = (scale_of(input), average_type(input)) else {
             return internal_err!("decimal average over {input}");
         };
@@ -85,19 +100,17 @@ impl Division {
             DataType::Decimal256(..) => None,
             _ => ten.checked_pow(38),
         };
-        Ok(Self { input_scale, output, factor: ten.wrapping_pow(power), limit })
+        Ok(Self { input_scale, output, factor: Some(ten.wrapping_pow(power)), limit })
     }
 
-    /// The average as a number of the output's scale; [`None`] outside the type.
+    /// The result as a number of the output's scale; [`None`] outside the type.
     #[must_use]
-    pub fn average(&self, sum: i256, count: i64) -> Option<i256> {
-        let count = i256::from_i128(count.into());
-        let dividend = sum.checked_mul(self.factor)?;
-        let (quotient, rest) = (dividend.checked_div(count)?, dividend.checked_rem(count)?);
-        let half = rest.wrapping_abs() >= count.wrapping_sub(rest.wrapping_abs());
-        let away = if half { dividend.signum() } else { i256::ZERO };
-        let average = quotient.checked_add(away)?;
-        self.limit.is_none_or(|limit| average.wrapping_abs() < limit).then_some(average)
+    pub fn read(&self, sum: i256, count: i64) -> Option<i256> {
+        let result = match self.factor {
+            None => sum,
+            Some(factor) => divided(sum.checked_mul(factor)?, i256::from_i128(count.into()))?,
+        };
+        self.limit.is_none_or(|limit| result.wrapping_abs() < limit).then_some(result)
     }
 
     /// Values of the input's type, made wide.
@@ -108,12 +121,12 @@ impl Division {
         Ok(cast(values, &DataType::Decimal256(DIGITS, self.input_scale))?)
     }
 
-    /// Averages, [`None`] where nothing was added, as an array of the output's type.
+    /// Results, [`None`] where nothing was added, as an array of the output's type.
     ///
     /// # Errors
     /// When the type refuses them: a bug.
-    pub fn to_array(&self, averages: impl Iterator<Item = Option<i256>>) -> Result<ArrayRef> {
-        let wide: Decimal256Array = averages.collect();
+    pub fn to_array(&self, results: impl Iterator<Item = Option<i256>>) -> Result<ArrayRef> {
+        let wide: Decimal256Array = results.collect();
         let scale = scale_of(&self.output).unwrap_or(SCALE_MIN);
         let wide = wide.with_precision_and_scale(DIGITS, scale)?;
         match &self.output {
@@ -129,15 +142,23 @@ impl Division {
         if count <= 0 {
             return Ok(None);
         }
-        self.average(sum, count).map(Some).ok_or_else(out_of_range)
+        self.read(sum, count).map(Some).ok_or_else(out_of_range)
     }
+}
+
+/// The quotient, rounded half away from zero.
+fn divided(dividend: i256, count: i256) -> Option<i256> {
+    let (quotient, rest) = (dividend.checked_div(count)?, dividend.checked_rem(count)?);
+    let half = rest.wrapping_abs() >= count.wrapping_sub(rest.wrapping_abs());
+    let away = if half { dividend.signum() } else { i256::ZERO };
+    quotient.checked_add(away)
 }
 
 fn out_of_range() -> DataFusionError {
     pg_compat::error("22003", OUT_OF_RANGE.to_owned())
 }
 
-/// Fields of the partial state of averages of values of type `input`.
+/// Fields of the partial state of values of type `input`.
 #[must_use]
 pub fn state_fields(name: &str, input: &DataType) -> Vec<FieldRef> {
     let sum = DataType::Decimal256(DIGITS, scale_of(input).unwrap_or_default());
@@ -153,23 +174,23 @@ pub fn distinct_type(input: &DataType) -> DataType {
     DataType::Decimal256(DIGITS, scale_of(input).unwrap_or_default())
 }
 
-/// One average.
+/// One sum or average.
 #[derive(Debug)]
 pub struct DecimalAccumulator {
-    division: Division,
+    reading: Reading,
     sum: i256,
     count: i64,
 }
 
 impl DecimalAccumulator {
-    /// The average of no values.
+    /// Of no values.
     #[must_use]
-    pub fn new(division: Division) -> Self {
-        Self { division, sum: i256::ZERO, count: 0 }
+    pub fn new(reading: Reading) -> Self {
+        Self { reading, sum: i256::ZERO, count: 0 }
     }
 
     fn add(&mut self, values: &ArrayRef, weight: i64) -> Result<()> {
-        let values = self.division.widened(values)?;
+        let values = self.reading.widened(values)?;
         let values = values.as_primitive::<Decimal256Type>();
         for_each_counted(values, None, |i| {
             let term = values.value(i);
@@ -195,8 +216,8 @@ impl Accumulator for DecimalAccumulator {
     }
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
-        let average = self.division.checked(self.sum, self.count)?;
-        ScalarValue::try_from_array(&self.division.to_array(std::iter::once(average))?, 0)
+        let result = self.reading.checked(self.sum, self.count)?;
+        ScalarValue::try_from_array(&self.reading.to_array(std::iter::once(result))?, 0)
     }
 
     fn size(&self) -> usize {
@@ -205,7 +226,7 @@ impl Accumulator for DecimalAccumulator {
 
     fn state(&mut self) -> Result<Vec<ScalarValue>> {
         Ok(vec![
-            ScalarValue::Decimal256(Some(self.sum), DIGITS, self.division.input_scale),
+            ScalarValue::Decimal256(Some(self.sum), DIGITS, self.reading.input_scale),
             ScalarValue::Int64(Some(self.count)),
         ])
     }
@@ -221,22 +242,22 @@ impl Accumulator for DecimalAccumulator {
     }
 }
 
-/// The average of the distinct values.
+/// The sum or average of the distinct values.
 #[derive(Debug)]
 pub struct DistinctDecimalAccumulator {
-    division: Division,
+    reading: Reading,
     values: HashMap<i256, i64>,
 }
 
 impl DistinctDecimalAccumulator {
-    /// The average of no values.
+    /// Of no values.
     #[must_use]
-    pub fn new(division: Division) -> Self {
-        Self { division, values: HashMap::new() }
+    pub fn new(reading: Reading) -> Self {
+        Self { reading, values: HashMap::new() }
     }
 
     fn add(&mut self, values: &dyn Array, weight: i64) -> Result<()> {
-        let values = self.division.widened(values)?;
+        let values = self.reading.widened(values)?;
         let values = values.as_primitive::<Decimal256Type>();
         for_each_counted(values, None, |i| {
             let count = self.values.entry(values.value(i)).or_insert(0);
@@ -265,8 +286,8 @@ impl Accumulator for DistinctDecimalAccumulator {
     fn evaluate(&mut self) -> Result<ScalarValue> {
         let sum = self.values.keys().fold(i256::ZERO, |sum, v| sum.wrapping_add(*v));
         let count = i64::try_from(self.values.len()).unwrap_or(i64::MAX);
-        let average = self.division.checked(sum, count)?;
-        ScalarValue::try_from_array(&self.division.to_array(std::iter::once(average))?, 0)
+        let result = self.reading.checked(sum, count)?;
+        ScalarValue::try_from_array(&self.reading.to_array(std::iter::once(result))?, 0)
     }
 
     fn size(&self) -> usize {
@@ -276,7 +297,7 @@ impl Accumulator for DistinctDecimalAccumulator {
     fn state(&mut self) -> Result<Vec<ScalarValue>> {
         let mut values: Vec<i256> = self.values.keys().copied().collect();
         values.sort_unstable();
-        let scale = self.division.input_scale;
+        let scale = self.reading.input_scale;
         let scalars: Vec<ScalarValue> =
             values.into_iter().map(|v| ScalarValue::Decimal256(Some(v), DIGITS, scale)).collect();
         let item = DataType::Decimal256(DIGITS, scale);
@@ -288,10 +309,10 @@ impl Accumulator for DistinctDecimalAccumulator {
     }
 }
 
-/// Averages by group.
+/// Sums or averages by group.
 #[derive(Debug)]
 pub struct DecimalGroups {
-    division: Division,
+    reading: Reading,
     sums: Vec<i256>,
     counts: Vec<i64>,
 }
@@ -299,8 +320,8 @@ pub struct DecimalGroups {
 impl DecimalGroups {
     /// No groups.
     #[must_use]
-    pub fn new(division: Division) -> Self {
-        Self { division, sums: Vec::new(), counts: Vec::new() }
+    pub fn new(reading: Reading) -> Self {
+        Self { reading, sums: Vec::new(), counts: Vec::new() }
     }
 
     fn grow(&mut self, groups: usize) {
@@ -318,7 +339,7 @@ impl GroupsAccumulator for DecimalGroups {
         total_num_groups: usize,
     ) -> Result<()> {
         self.grow(total_num_groups);
-        let values = self.division.widened(&values[0])?;
+        let values = self.reading.widened(&values[0])?;
         let values = values.as_primitive::<Decimal256Type>();
         for_each_counted(values, opt_filter, |i| {
             let group = group_indices[i];
@@ -331,16 +352,16 @@ impl GroupsAccumulator for DecimalGroups {
     fn evaluate(&mut self, emit_to: EmitTo) -> Result<ArrayRef> {
         let sums = emit_to.take_needed(&mut self.sums);
         let counts = emit_to.take_needed(&mut self.counts);
-        let averages = sums.into_iter().zip(counts).map(|(s, n)| self.division.checked(s, n));
-        let averages = averages.collect::<Result<Vec<_>>>()?;
-        self.division.to_array(averages.into_iter())
+        let results = sums.into_iter().zip(counts).map(|(s, n)| self.reading.checked(s, n));
+        let results = results.collect::<Result<Vec<_>>>()?;
+        self.reading.to_array(results.into_iter())
     }
 
     fn state(&mut self, emit_to: EmitTo) -> Result<Vec<ArrayRef>> {
         let sums: Decimal256Array =
             emit_to.take_needed(&mut self.sums).into_iter().map(Some).collect();
         let counts = Int64Array::from(emit_to.take_needed(&mut self.counts));
-        let sums = sums.with_precision_and_scale(DIGITS, self.division.input_scale)?;
+        let sums = sums.with_precision_and_scale(DIGITS, self.reading.input_scale)?;
         Ok(vec![Arc::new(sums), Arc::new(counts)])
     }
 
@@ -366,7 +387,7 @@ impl GroupsAccumulator for DecimalGroups {
         values: &[ArrayRef],
         opt_filter: Option<&BooleanArray>,
     ) -> Result<Vec<ArrayRef>> {
-        let mut one_each = Self::new(self.division.clone());
+        let mut one_each = Self::new(self.reading.clone());
         let rows = values[0].len();
         let groups: Vec<usize> = (0..rows).collect();
         one_each.update_batch(values, &groups, opt_filter, rows)?;
@@ -384,12 +405,22 @@ mod tests {
 
     #[test]
     fn averages_are_rounded_half_away_from_zero() {
-        let division = Division::new(&DataType::Decimal128(38, 16)).unwrap();
-        let average = |sum: i128, count| division.average(i256::from_i128(sum), count).unwrap();
+        let reading = Reading::average(&DataType::Decimal128(38, 16)).unwrap();
+        let average = |sum: i128, count| reading.read(i256::from_i128(sum), count).unwrap();
         for (sum, count, wanted) in
             [(1, 2, 1), (-1, 2, -1), (1, 3, 0), (2, 3, 1), (-2, 3, -1), (10, 4, 3), (9, 4, 2)]
         {
             assert_eq!(average(sum, count), i256::from_i128(wanted), "{sum} / {count}");
         }
+    }
+
+    #[test]
+    fn sums_may_pass_their_type_on_the_way_but_not_in_the_end() {
+        let reading = Reading::sum(&DataType::Decimal128(38, 2)).unwrap();
+        let highest = i256::from_i128(10_i128.pow(38) - 1);
+        assert_eq!(reading.read(highest, 3), Some(highest));
+        assert_eq!(reading.read(highest.wrapping_add(highest), 2), None);
+        let back = highest.wrapping_add(highest).wrapping_sub(highest);
+        assert_eq!(reading.read(back, 1), Some(highest));
     }
 }

@@ -1,4 +1,4 @@
-//! `sum`: exact over floats, checked over integers, DataFusion's over all else.
+//! `sum`: exact over floats, checked over integers and decimals, DataFusion's over all else.
 //!
 //! Sums of `smallint` and `integer` are `bigint`, those of `bigint` are `numeric`.
 
@@ -15,6 +15,9 @@ use datafusion::logical_expr::{
     Signature, Volatility,
 };
 
+use super::decimal::{
+    self, DecimalAccumulator, DecimalGroups, DistinctDecimalAccumulator, Reading as DecimalReading,
+};
 use super::float::{self, DistinctFloatAccumulator, FloatAccumulator, FloatGroups, Reading};
 use super::integer::{self, DistinctIntegerAccumulator, IntegerAccumulator, IntegerGroups};
 
@@ -43,6 +46,7 @@ impl Default for Sum {
 enum Sort {
     Float,
     Integer,
+    Decimal,
     Other,
 }
 
@@ -51,6 +55,7 @@ impl Sort {
         match arguments.first().map(|f| f.data_type()) {
             Some(DataType::Float64) => Self::Float,
             Some(input) if input.is_integer() => Self::Integer,
+            Some(DataType::Decimal128(..) | DataType::Decimal256(..)) => Self::Decimal,
             _ => Self::Other,
         }
     }
@@ -90,13 +95,19 @@ impl AggregateUDFImpl for Sum {
             (Sort::Float, true) => Box::new(DistinctFloatAccumulator::new(Reading::Sum)),
             (Sort::Integer, false) => Box::new(IntegerAccumulator::new(output)),
             (Sort::Integer, true) => Box::new(DistinctIntegerAccumulator::new(output)),
+            (Sort::Decimal, false) => {
+                Box::new(DecimalAccumulator::new(DecimalReading::sum(&output)?))
+            }
+            (Sort::Decimal, true) => {
+                Box::new(DistinctDecimalAccumulator::new(DecimalReading::sum(&output)?))
+            }
             (Sort::Other, _) => self.standard.accumulator(args)?,
         })
     }
 
     fn create_sliding_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
         match Sort::of(args.expr_fields) {
-            Sort::Float | Sort::Integer => self.accumulator(args),
+            Sort::Float | Sort::Integer | Sort::Decimal => self.accumulator(args),
             Sort::Other => self.standard.create_sliding_accumulator(args),
         }
     }
@@ -109,6 +120,11 @@ impl AggregateUDFImpl for Sum {
             }
             (Sort::Float, false) => Ok(float::state_fields(args.name)),
             (Sort::Integer, false) => Ok(integer::state_fields(args.name)),
+            (Sort::Decimal, true) => {
+                let value = decimal::distinct_type(output);
+                Ok(vec![float::distinct_state_field(args.name, value)])
+            }
+            (Sort::Decimal, false) => Ok(decimal::state_fields(args.name, output)),
             (Sort::Other, _) => self.standard.state_fields(args),
         }
     }
@@ -125,6 +141,7 @@ impl AggregateUDFImpl for Sum {
         Ok(match Sort::of(args.expr_fields) {
             Sort::Float => Box::new(FloatGroups::new(Reading::Sum)),
             Sort::Integer => Box::new(IntegerGroups::new(output)),
+            Sort::Decimal => Box::new(DecimalGroups::new(DecimalReading::sum(&output)?)),
             Sort::Other => self.standard.create_groups_accumulator(args)?,
         })
     }

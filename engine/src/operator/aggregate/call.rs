@@ -123,7 +123,7 @@ fn plain(call: &AggregateCall, insert_only: bool) -> Result<Box<dyn Class>> {
             Box::new(float::Sum::new(Reading::Average))
         }
         (Sum, input, output) if input.is_decimal() && output.is_decimal() => {
-            Box::new(decimal::Decimal::sum(output.clone()))
+            Box::new(decimal::Decimal::sum(output.clone())?)
         }
         (Avg, input, output) if input.is_decimal() && output.is_decimal() => {
             Box::new(decimal::Decimal::average(input, output.clone())?)

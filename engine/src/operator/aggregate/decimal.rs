@@ -1,7 +1,6 @@
 //! `sum` and `avg` of decimals: an `i256` in four words and the number of values.
 //!
-//! The batch `sum` wraps in the width of the result; the `i256` is exact, so its low bits are the wrapped
-//! ones. An average is the batch function's [`Division`].
+//! The result is the batch function's [`Reading`] of both: a sum outside its type is a failure of its group.
 
 use std::sync::Arc;
 
@@ -10,7 +9,7 @@ use arrow::array::{
 };
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Decimal256Type, DecimalType, i256};
-use levada_planner::aggregate::decimal::{Division, OUT_OF_RANGE};
+use levada_planner::aggregate::decimal::{OUT_OF_RANGE, Reading};
 
 use crate::arrangement::keyed::KeyedState;
 use crate::error::{Error, Result};
@@ -19,24 +18,22 @@ use crate::operator::aggregate::call::{Class, Failures, Slice};
 /// The class.
 pub(super) struct Decimal {
     output: DataType,
-    /// How an average divides its sum.
-    average: Option<Division>,
+    reading: Reading,
 }
 
 impl Decimal {
     /// The sum, of type `output`.
-    pub(super) fn sum(output: DataType) -> Self {
-        Self { output, average: None }
+    pub(super) fn sum(output: DataType) -> Result<Self> {
+        Ok(Self { reading: Reading::sum(&output)?, output })
     }
 
     /// The average of values of type `input`.
     pub(super) fn average(input: &DataType, output: DataType) -> Result<Self> {
-        Ok(Self { output, average: Some(Division::new(input)?) })
+        Ok(Self { output, reading: Reading::average(input)? })
     }
 
     fn read(&self, sum: i256, count: u64, row: usize, failures: &mut Failures) -> i256 {
-        let Some(division) = &self.average else { return sum };
-        division.average(sum, count.cast_signed()).unwrap_or_else(|| {
+        self.reading.read(sum, count.cast_signed()).unwrap_or_else(|| {
             failures.push((row, ("22003", OUT_OF_RANGE.to_owned())));
             i256::ZERO
         })
@@ -93,7 +90,7 @@ impl Class for Decimal {
         Ok(())
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "sums wrap as those of the batch function")]
+    #[expect(clippy::cast_possible_truncation, reason = "results fit their type")]
     fn evaluate(
         &self,
         groups: &KeyedState,
