@@ -8,7 +8,8 @@
 //! |---|---|---|---|
 //! | `sum`, `avg` | floats | the exact sum ([`exact_float`]) | rounded once |
 //! | `sum` | integers | `i128` | `bigint`, over `bigint` `numeric`; error 22003 outside the type |
-//! | `avg` | decimals | `i256` ([`decimal`]) | rounded once |
+//! | `sum` | decimals | `i256` ([`decimal`]) | error 22003 outside the type |
+//! | `avg` | decimals | `i256` ([`decimal`]) | rounded once; error 22003 outside the type |
 //! | `sum`, `avg` | all else | as DataFusion does | |
 //! | `min`, `max` | floats | the greatest value is NaN, zero has no sign | |
 //! | `min`, `max` | all else | as DataFusion does | |

@@ -1,6 +1,6 @@
 //! One suite for all connectors: what the contract promises, on real files.
 
-#![allow(
+#![expect(
     clippy::disallowed_methods,
     clippy::missing_assert_message,
     clippy::unwrap_used,

@@ -219,7 +219,7 @@ pub struct IntegerGroups {
 }
 
 impl IntegerGroups {
-    /// No groups; sums are of type `output`: `Int64` or `UInt64`.
+    /// No groups; sums are of type `output`: `Int64`, `UInt64` or [`WIDE`].
     #[must_use]
     pub fn new(output: DataType) -> Self {
         Self { output, sums: Vec::new(), counts: Vec::new() }

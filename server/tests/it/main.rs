@@ -1,6 +1,6 @@
 //! The server as its clients meet it: real sockets on free loopback ports, real drivers.
 
-#![allow(clippy::disallowed_methods, reason = "tests own their tasks, files and clocks")]
+#![expect(clippy::disallowed_methods, reason = "tests own their tasks, files and clocks")]
 #![expect(clippy::panic, reason = "a test that cannot go on fails")]
 
 mod copy;

@@ -1,6 +1,6 @@
 //! Storage from the outside: one suite over all blobs, faults at every call, damaged bytes, two writers.
 
-#![allow(
+#![expect(
     clippy::disallowed_methods,
     clippy::missing_assert_message,
     clippy::unwrap_used,
