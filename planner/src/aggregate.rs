@@ -16,6 +16,7 @@
 
 pub mod average;
 pub mod decimal;
+mod distinct;
 pub mod exact_float;
 pub mod extreme;
 pub mod float;

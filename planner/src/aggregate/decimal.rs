@@ -5,7 +5,6 @@
 //! [`SCALE_MIN`] digits behind the point, as averages in `PostgreSQL` have; what is behind the last is rounded half
 //! away from zero.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Decimal256Array, Int64Array};
@@ -14,6 +13,7 @@ use arrow::datatypes::{DataType, Decimal256Type, Field, FieldRef, Int64Type, i25
 use datafusion::common::{DataFusionError, Result, ScalarValue, internal_err};
 use datafusion::logical_expr::{Accumulator, EmitTo, GroupsAccumulator};
 
+use super::distinct::Distinct;
 use super::for_each_counted;
 use crate::pg_compat;
 
@@ -246,26 +246,20 @@ impl Accumulator for DecimalAccumulator {
 #[derive(Debug)]
 pub struct DistinctDecimalAccumulator {
     reading: Reading,
-    values: HashMap<i256, i64>,
+    values: Distinct<i256>,
 }
 
 impl DistinctDecimalAccumulator {
     /// Of no values.
     #[must_use]
     pub fn new(reading: Reading) -> Self {
-        Self { reading, values: HashMap::new() }
+        Self { reading, values: Distinct::new() }
     }
 
     fn add(&mut self, values: &dyn Array, weight: i64) -> Result<()> {
         let values = self.reading.widened(values)?;
         let values = values.as_primitive::<Decimal256Type>();
-        for_each_counted(values, None, |i| {
-            let count = self.values.entry(values.value(i)).or_insert(0);
-            *count += weight;
-            if *count == 0 {
-                self.values.remove(&values.value(i));
-            }
-        });
+        for_each_counted(values, None, |i| self.values.add(values.value(i), weight));
         Ok(())
     }
 }
@@ -284,22 +278,22 @@ impl Accumulator for DistinctDecimalAccumulator {
     }
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
-        let sum = self.values.keys().fold(i256::ZERO, |sum, v| sum.wrapping_add(*v));
+        let values = self.values.sorted();
+        let sum = values.into_iter().fold(i256::ZERO, i256::wrapping_add);
         let count = i64::try_from(self.values.len()).unwrap_or(i64::MAX);
         let result = self.reading.checked(sum, count)?;
         ScalarValue::try_from_array(&self.reading.to_array(std::iter::once(result))?, 0)
     }
 
     fn size(&self) -> usize {
-        size_of_val(self) + self.values.capacity() * 48
+        size_of_val(self) + self.values.bytes()
     }
 
     fn state(&mut self) -> Result<Vec<ScalarValue>> {
-        let mut values: Vec<i256> = self.values.keys().copied().collect();
-        values.sort_unstable();
         let scale = self.reading.input_scale;
+        let values = self.values.sorted().into_iter();
         let scalars: Vec<ScalarValue> =
-            values.into_iter().map(|v| ScalarValue::Decimal256(Some(v), DIGITS, scale)).collect();
+            values.map(|v| ScalarValue::Decimal256(Some(v), DIGITS, scale)).collect();
         let item = DataType::Decimal256(DIGITS, scale);
         Ok(vec![ScalarValue::List(ScalarValue::new_list_nullable(&scalars, &item))])
     }

@@ -12,6 +12,7 @@ use arrow::datatypes::{DataType, Field, FieldRef, Float64Type, Int64Type};
 use datafusion::common::{Result, ScalarValue, internal_datafusion_err};
 use datafusion::logical_expr::{Accumulator, EmitTo, GroupsAccumulator};
 
+use super::distinct::Distinct;
 use super::exact_float::{Base, ExactSum, Wide, round};
 use super::for_each_counted;
 
@@ -126,32 +127,25 @@ impl Accumulator for FloatAccumulator {
 pub struct DistinctFloatAccumulator {
     reading: Reading,
     /// How often each value, as canonical bits, came.
-    values: HashMap<u64, i64>,
+    values: Distinct<u64>,
 }
 
 impl DistinctFloatAccumulator {
     /// No values.
     #[must_use]
     pub fn new(reading: Reading) -> Self {
-        Self { reading, values: HashMap::new() }
+        Self { reading, values: Distinct::new() }
     }
 
     fn add(&mut self, values: &dyn Array, weight: i64) {
         let values = values.as_primitive::<Float64Type>();
         for_each_counted(values, None, |i| {
-            let bits = canonical(values.value(i)).to_bits();
-            let count = self.values.entry(bits).or_insert(0);
-            *count += weight;
-            if *count == 0 {
-                self.values.remove(&bits);
-            }
+            self.values.add(canonical(values.value(i)).to_bits(), weight);
         });
     }
 
     fn bits(&self) -> impl Iterator<Item = f64> {
-        let mut bits: Vec<u64> = self.values.keys().copied().collect();
-        bits.sort_unstable();
-        bits.into_iter().map(f64::from_bits)
+        self.values.sorted().into_iter().map(f64::from_bits)
     }
 }
 
@@ -181,7 +175,7 @@ impl Accumulator for DistinctFloatAccumulator {
     }
 
     fn size(&self) -> usize {
-        size_of_val(self) + self.values.capacity() * 24
+        size_of_val(self) + self.values.bytes()
     }
 
     fn state(&mut self) -> Result<Vec<ScalarValue>> {

@@ -3,7 +3,6 @@
 //! Sums are kept in `i128`, which 2^64 values of 64 bits cannot overflow, and are checked against the
 //! result type when they are read: an intermediate excess is no error, so the order does not matter.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -16,6 +15,7 @@ use arrow::datatypes::{
 use datafusion::common::{DataFusionError, Result, ScalarValue, internal_err};
 use datafusion::logical_expr::{Accumulator, EmitTo, GroupsAccumulator};
 
+use super::distinct::Distinct;
 use super::for_each_counted;
 use crate::pg_compat;
 
@@ -150,25 +150,19 @@ impl Accumulator for IntegerAccumulator {
 #[derive(Debug)]
 pub struct DistinctIntegerAccumulator {
     output: DataType,
-    values: HashMap<i128, i64>,
+    values: Distinct<i128>,
 }
 
 impl DistinctIntegerAccumulator {
     /// No values; the sum is of type `output`.
     #[must_use]
     pub fn new(output: DataType) -> Self {
-        Self { output, values: HashMap::new() }
+        Self { output, values: Distinct::new() }
     }
 
     fn add(&mut self, values: &dyn Array, weight: i64) -> Result<()> {
         let value = reader(values)?;
-        for_each_counted(values, None, |i| {
-            let count = self.values.entry(value(i)).or_insert(0);
-            *count += weight;
-            if *count == 0 {
-                self.values.remove(&value(i));
-            }
-        });
+        for_each_counted(values, None, |i| self.values.add(value(i), weight));
         Ok(())
     }
 }
@@ -187,18 +181,16 @@ impl Accumulator for DistinctIntegerAccumulator {
     }
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
-        let sum = (!self.values.is_empty()).then(|| self.values.keys().sum());
+        let sum = (self.values.len() > 0).then(|| self.values.sorted().into_iter().sum());
         ScalarValue::try_from_array(&to_array(std::iter::once(sum), &self.output)?, 0)
     }
 
     fn size(&self) -> usize {
-        size_of_val(self) + self.values.capacity() * 32
+        size_of_val(self) + self.values.bytes()
     }
 
     fn state(&mut self) -> Result<Vec<ScalarValue>> {
-        let mut values: Vec<i128> = self.values.keys().copied().collect();
-        values.sort_unstable();
-        let array = to_array(values.into_iter().map(Some), &self.output)?;
+        let array = to_array(self.values.sorted().into_iter().map(Some), &self.output)?;
         let scalars = (0..array.len()).map(|i| ScalarValue::try_from_array(&array, i));
         let list =
             ScalarValue::new_list_nullable(&scalars.collect::<Result<Vec<_>>>()?, &self.output);
