@@ -12,11 +12,13 @@
 //! | `Distinct` | each row once | `O(delta)` |
 //! | `Aggregate` | one row per group | `O(delta)` |
 //! | `Join` | equi-join of any kind, with residual | `O(delta + matches)` |
+//! | `TopK` | the first rows of each partition | `O(delta log n + shown)` |
+//! | `Window` | window functions over changed partitions | `O(group)` |
 //! | `Recompute` | any query, run again and subtracted | `RECOMPUTE` |
 
 pub mod node;
 
 pub use node::{
     Aggregate, AggregateCall, AggregateFunction, CostClass, DeltaPlan, Expression, Fingerprint,
-    Join, JoinKind, Node, NodeId, Op, Properties, Recompute,
+    Join, JoinKind, Node, NodeId, Op, Properties, Recompute, SortKey, TopK, Window, WindowCall,
 };

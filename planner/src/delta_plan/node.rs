@@ -4,8 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
+use arrow::compute::SortOptions;
 use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::window::WindowExpr;
 
 /// Position of a node in its plan.
 pub type NodeId = usize;
@@ -100,6 +102,10 @@ pub enum Op {
     Aggregate(Aggregate),
     /// Equi-join.
     Join(Join),
+    /// The first rows of each partition.
+    TopK(TopK),
+    /// Window functions.
+    Window(Window),
     /// A query that is run again when one of its relations changes.
     Recompute(Recompute),
 }
@@ -225,6 +231,50 @@ pub struct Join {
     pub output: Vec<usize>,
 }
 
+/// A column that rows are ordered by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SortKey {
+    /// The column.
+    pub column: usize,
+    /// Its direction, and where its NULLs go.
+    pub options: SortOptions,
+}
+
+/// Some rows of each partition, by their place in an order.
+#[derive(Clone, Debug)]
+pub struct TopK {
+    /// Input columns that form the partition; empty for one.
+    pub partition: Vec<usize>,
+    /// All other input columns, in the order that decides.
+    pub order: Vec<SortKey>,
+    /// Rows that are left out at the start of each partition.
+    pub skip: usize,
+    /// Rows of each partition that are shown; all when `None`.
+    pub fetch: Option<usize>,
+    /// Input columns that are output, in order; the one behind all of them is the row's number from 1.
+    pub output: Vec<usize>,
+}
+
+/// Window functions over one partitioning and order. Output: all input columns, then one per call.
+#[derive(Clone, Debug)]
+pub struct Window {
+    /// Input columns that form the partition; empty for one.
+    pub partition: Vec<usize>,
+    /// All other input columns: those of `ORDER BY` first.
+    pub order: Vec<SortKey>,
+    /// The calls, in output order.
+    pub calls: Vec<WindowCall>,
+}
+
+/// A compiled window function over the input's columns.
+#[derive(Clone)]
+pub struct WindowCall {
+    /// The compiled form; it takes the rows of one partition in order.
+    pub physical: Arc<dyn WindowExpr>,
+    /// Canonical text.
+    pub text: String,
+}
+
 /// A query that is recomputed; the engine's batch module runs it.
 #[derive(Clone)]
 pub struct Recompute {
@@ -245,6 +295,10 @@ pub enum CostClass {
     Delta,
     /// With the rows of the delta and their matches or changed groups.
     Output,
+    /// With the rows of the delta, each found in an order, and the rows shown of the changed partitions.
+    Top,
+    /// With the size of the changed groups.
+    Group,
     /// With the whole input.
     Recompute,
 }
@@ -262,6 +316,8 @@ impl Op {
             | Self::Distinct
             | Self::Aggregate(_) => CostClass::Delta,
             Self::Join(_) => CostClass::Output,
+            Self::TopK(_) => CostClass::Top,
+            Self::Window(_) => CostClass::Group,
             Self::Recompute(_) => CostClass::Recompute,
         }
     }
@@ -272,12 +328,20 @@ impl fmt::Display for CostClass {
         f.write_str(match self {
             Self::Delta => "O(delta)",
             Self::Output => "O(delta + matches)",
+            Self::Top => "O(delta log n + shown)",
+            Self::Group => "O(group)",
             Self::Recompute => "RECOMPUTE",
         })
     }
 }
 
 impl fmt::Debug for Expression {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl fmt::Debug for WindowCall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
     }
