@@ -10,7 +10,7 @@
 //! | `Constant` | fixed rows, once | - |
 //! | `Filter`, `Project`, `Union` | rows one by one | `O(delta)` |
 //! | `Distinct` | each row once | `O(delta)` |
-//! | `Aggregate` | one row per group | `O(delta)` |
+//! | `Aggregate` | one row per group | `O(delta)`; `O(group)` where a call needs all rows of its group |
 //! | `Join` | inner equi-join with residual | `O(delta + matches)` |
 //! | `Recompute` | any query, run again and subtracted | `RECOMPUTE` |
 
@@ -18,5 +18,5 @@ pub mod node;
 
 pub use node::{
     Aggregate, AggregateCall, AggregateFunction, CostClass, DeltaPlan, Expression, Fingerprint,
-    Join, Node, NodeId, Op, Properties, Recompute,
+    Holistic, HolisticInput, Join, Node, NodeId, Op, Properties, Recompute,
 };

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, SchemaRef};
+use datafusion::common::ScalarValue;
 use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::aggregate::AggregateFunctionExpr;
 
 /// Position of a node in its plan.
 pub type NodeId = usize;
@@ -142,7 +144,7 @@ pub struct AggregateCall {
 }
 
 /// The aggregate functions that are maintained by deltas.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug)]
 pub enum AggregateFunction {
     /// Rows, or rows with a non-NULL argument.
     Count,
@@ -154,6 +156,28 @@ pub enum AggregateFunction {
     Min,
     /// Greatest non-NULL argument.
     Max,
+    /// Any other function: the rows of a group are kept, and it is evaluated again when they change.
+    Holistic(Holistic),
+}
+
+/// A call that is evaluated over all rows of a group.
+#[derive(Clone)]
+pub struct Holistic {
+    /// DataFusion's form of it, the same as in a batch plan but for the positions of columns.
+    pub call: Arc<AggregateFunctionExpr>,
+    /// What its accumulators read: the arguments, then the expressions it sorts by.
+    pub inputs: Vec<HolisticInput>,
+    /// Canonical text.
+    pub text: String,
+}
+
+/// What a holistic call reads.
+#[derive(Clone, Debug, PartialEq)]
+pub enum HolisticInput {
+    /// An input column.
+    Column(usize),
+    /// The same for all rows.
+    Constant(ScalarValue),
 }
 
 /// Inner equi-join of input 0 (left) and input 1 (right) on plain columns of equal types.
@@ -189,7 +213,9 @@ pub struct Recompute {
 pub enum CostClass {
     /// With the rows of the delta.
     Delta,
-    /// With the rows of the delta and their matches or changed groups.
+    /// With the rows of the changed groups.
+    Group,
+    /// With the rows of the delta and their matches.
     Output,
     /// With the whole input.
     Recompute,
@@ -205,8 +231,9 @@ impl Op {
             | Self::Filter(_)
             | Self::Project(_)
             | Self::Union
-            | Self::Distinct
-            | Self::Aggregate(_) => CostClass::Delta,
+            | Self::Distinct => CostClass::Delta,
+            Self::Aggregate(aggregate) if aggregate.is_holistic() => CostClass::Group,
+            Self::Aggregate(_) => CostClass::Delta,
             Self::Join(_) => CostClass::Output,
             Self::Recompute(_) => CostClass::Recompute,
         }
@@ -217,9 +244,36 @@ impl fmt::Display for CostClass {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Delta => "O(delta)",
+            Self::Group => "O(group)",
             Self::Output => "O(delta + matches)",
             Self::Recompute => "RECOMPUTE",
         })
+    }
+}
+
+impl Aggregate {
+    /// Whether a call keeps the rows of its groups.
+    #[must_use]
+    pub fn is_holistic(&self) -> bool {
+        self.calls.iter().any(|call| matches!(call.function, AggregateFunction::Holistic(_)))
+    }
+}
+
+impl fmt::Debug for Holistic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of {:?}", self.text, self.inputs)
+    }
+}
+
+impl fmt::Display for HolisticInput {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Column(column) => write!(f, "#{column}"),
+            Self::Constant(value) => match value.try_as_str().flatten() {
+                Some(text) => write!(f, "'{text}'"),
+                None => write!(f, "{value}"),
+            },
+        }
     }
 }
 
