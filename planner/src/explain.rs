@@ -67,16 +67,20 @@ fn describe_aggregate(aggregate: &Aggregate) -> String {
 }
 
 fn describe_call(call: &AggregateCall) -> String {
-    let name = match call.function {
+    let name = match &call.function {
         AggregateFunction::Count => "count",
         AggregateFunction::Sum => "sum",
         AggregateFunction::Avg => "avg",
         AggregateFunction::Min => "min",
         AggregateFunction::Max => "max",
+        AggregateFunction::Holistic(holistic) => return filtered(holistic.text.clone(), call),
     };
     let distinct = if call.distinct { "DISTINCT " } else { "" };
     let argument = call.argument.map_or_else(|| "*".to_owned(), |a| format!("#{a}"));
-    let mut text = format!("{name}({distinct}{argument})");
+    filtered(format!("{name}({distinct}{argument})"), call)
+}
+
+fn filtered(mut text: String, call: &AggregateCall) -> String {
     if let Some(filter) = call.filter {
         write!(text, " FILTER #{filter}").expect("writing to a string succeeds");
     }
@@ -123,6 +127,7 @@ fn describe_top_k(top_k: &TopK) -> String {
 fn state(op: &Op) -> &'static str {
     match op {
         Op::Distinct => "  state=row -> weight",
+        Op::Aggregate(aggregate) if aggregate.is_holistic() => "  state=group -> slot and rows",
         Op::Aggregate(_) => "  state=group -> slot",
         Op::Join(join) => match (join.kind, &join.residual) {
             (JoinKind::Inner, _) => "  state=both inputs by key",

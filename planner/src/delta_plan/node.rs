@@ -6,7 +6,9 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::compute::SortOptions;
 use arrow::datatypes::{DataType, SchemaRef};
+use datafusion::common::ScalarValue;
 use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::aggregate::AggregateFunctionExpr;
 use datafusion::physical_expr::window::WindowExpr;
 
 /// Position of a node in its plan.
@@ -148,7 +150,7 @@ pub struct AggregateCall {
 }
 
 /// The aggregate functions that are maintained by deltas.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug)]
 pub enum AggregateFunction {
     /// Rows, or rows with a non-NULL argument.
     Count,
@@ -160,6 +162,28 @@ pub enum AggregateFunction {
     Min,
     /// Greatest non-NULL argument.
     Max,
+    /// Any other function: the rows of a group are kept, and it is evaluated again when they change.
+    Holistic(Holistic),
+}
+
+/// A call that is evaluated over all rows of a group.
+#[derive(Clone)]
+pub struct Holistic {
+    /// DataFusion's form of it, the same as in a batch plan but for the positions of columns.
+    pub call: Arc<AggregateFunctionExpr>,
+    /// What its accumulators read: the arguments, then the expressions it sorts by.
+    pub inputs: Vec<HolisticInput>,
+    /// Canonical text.
+    pub text: String,
+}
+
+/// What a holistic call reads.
+#[derive(Clone, Debug, PartialEq)]
+pub enum HolisticInput {
+    /// An input column.
+    Column(usize),
+    /// The same for all rows.
+    Constant(ScalarValue),
 }
 
 /// Which rows a join gives.
@@ -293,12 +317,12 @@ pub struct Recompute {
 pub enum CostClass {
     /// With the rows of the delta.
     Delta,
-    /// With the rows of the delta and their matches or changed groups.
+    /// With the rows of the changed groups or partitions.
+    Group,
+    /// With the rows of the delta and their matches.
     Output,
     /// With the rows of the delta, each found in an order, and the rows shown of the changed partitions.
     Top,
-    /// With the size of the changed groups.
-    Group,
     /// With the whole input.
     Recompute,
 }
@@ -313,8 +337,9 @@ impl Op {
             | Self::Filter(_)
             | Self::Project(_)
             | Self::Union
-            | Self::Distinct
-            | Self::Aggregate(_) => CostClass::Delta,
+            | Self::Distinct => CostClass::Delta,
+            Self::Aggregate(aggregate) if aggregate.is_holistic() => CostClass::Group,
+            Self::Aggregate(_) => CostClass::Delta,
             Self::Join(_) => CostClass::Output,
             Self::TopK(_) => CostClass::Top,
             Self::Window(_) => CostClass::Group,
@@ -327,11 +352,37 @@ impl fmt::Display for CostClass {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Delta => "O(delta)",
+            Self::Group => "O(group)",
             Self::Output => "O(delta + matches)",
             Self::Top => "O(delta log n + shown)",
-            Self::Group => "O(group)",
             Self::Recompute => "RECOMPUTE",
         })
+    }
+}
+
+impl Aggregate {
+    /// Whether a call keeps the rows of its groups.
+    #[must_use]
+    pub fn is_holistic(&self) -> bool {
+        self.calls.iter().any(|call| matches!(call.function, AggregateFunction::Holistic(_)))
+    }
+}
+
+impl fmt::Debug for Holistic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of {:?}", self.text, self.inputs)
+    }
+}
+
+impl fmt::Display for HolisticInput {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Column(column) => write!(f, "#{column}"),
+            Self::Constant(value) => match value.try_as_str().flatten() {
+                Some(text) => write!(f, "'{text}'"),
+                None => write!(f, "{value}"),
+            },
+        }
     }
 }
 
