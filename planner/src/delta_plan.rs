@@ -11,12 +11,12 @@
 //! | `Filter`, `Project`, `Union` | rows one by one | `O(delta)` |
 //! | `Distinct` | each row once | `O(delta)` |
 //! | `Aggregate` | one row per group | `O(delta)` |
-//! | `Join` | inner equi-join with residual | `O(delta + matches)` |
+//! | `Join` | equi-join of any kind, with residual | `O(delta + matches)` |
 //! | `Recompute` | any query, run again and subtracted | `RECOMPUTE` |
 
 pub mod node;
 
 pub use node::{
     Aggregate, AggregateCall, AggregateFunction, CostClass, DeltaPlan, Expression, Fingerprint,
-    Join, Node, NodeId, Op, Properties, Recompute,
+    Join, JoinKind, Node, NodeId, Op, Properties, Recompute,
 };

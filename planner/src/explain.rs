@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::delta_plan::{
-    Aggregate, AggregateCall, AggregateFunction, DeltaPlan, Join, Node, NodeId, Op,
+    Aggregate, AggregateCall, AggregateFunction, DeltaPlan, Join, JoinKind, Node, NodeId, Op,
 };
 
 /// The lines of `EXPLAIN INCREMENTAL`, root first. A node used twice is shown once and referred to.
@@ -81,10 +81,10 @@ fn describe_call(call: &AggregateCall) -> String {
 fn describe_join(join: &Join) -> String {
     let pairs: Vec<String> =
         join.left_keys.iter().zip(&join.right_keys).map(|(l, r)| format!("#{l} = #{r}")).collect();
-    let mut text = if pairs.is_empty() {
-        "Join cross".to_owned()
-    } else {
-        format!("Join inner on [{}]", pairs.join(", "))
+    let mut text = match (pairs.is_empty(), join.kind) {
+        (true, JoinKind::Inner) => "Join cross".to_owned(),
+        (true, kind) => format!("Join {kind}"),
+        (false, kind) => format!("Join {kind} on [{}]", pairs.join(", ")),
     };
     if let Some(residual) = &join.residual {
         write!(text, " where {}", residual.text).expect("writing to a string succeeds");
@@ -96,7 +96,14 @@ fn state(op: &Op) -> &'static str {
     match op {
         Op::Distinct => "  state=row -> weight",
         Op::Aggregate(_) => "  state=group -> slot",
-        Op::Join(_) => "  state=both inputs by key",
+        Op::Join(join) => match (join.kind, &join.residual) {
+            (JoinKind::Inner, _) => "  state=both inputs by key",
+            (JoinKind::Semi | JoinKind::Anti | JoinKind::Mark, None) => {
+                "  state=left by key, right key -> count"
+            }
+            (_, None) => "  state=both inputs by key, key -> count",
+            (_, Some(_)) => "  state=both inputs by key, row -> partners",
+        },
         Op::Recompute(_) => "  state=last output",
         Op::Relation { .. } | Op::Constant(_) | Op::Filter(_) | Op::Project(_) | Op::Union => "",
     }

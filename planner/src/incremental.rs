@@ -8,6 +8,7 @@ mod aggregate;
 mod distinct;
 mod filter;
 mod join;
+mod not_in;
 mod project;
 mod recompute;
 mod relation;
@@ -24,7 +25,7 @@ use datafusion::common::DFSchema;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::execution::context::{ExecutionProps, SessionState};
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
-use datafusion::logical_expr::{Distinct, Expr, JoinType, LogicalPlan, Volatility};
+use datafusion::logical_expr::{Distinct, Expr, LogicalPlan, Volatility};
 use datafusion::physical_expr::create_physical_expr;
 use sha2::{Digest, Sha256};
 
@@ -86,11 +87,7 @@ impl Builder<'_> {
             LogicalPlan::Distinct(Distinct::All(input)) => self.distinct(input),
             LogicalPlan::Distinct(Distinct::On(_)) => self.recompute(plan, "DISTINCT ON"),
             LogicalPlan::Aggregate(aggregate) => self.aggregate(plan, aggregate),
-            LogicalPlan::Join(join) if join.join_type == JoinType::Inner => self.join(plan, join),
-            LogicalPlan::Join(join) => {
-                let reason = format!("{} JOIN", join.join_type.to_string().to_uppercase());
-                self.recompute(plan, &reason)
-            }
+            LogicalPlan::Join(join) => self.join(plan, join),
             LogicalPlan::Values(values) => self.values(plan, values),
             LogicalPlan::EmptyRelation(empty) => self.empty(plan, empty),
             LogicalPlan::Sort(sort) if sort.fetch.is_none() => self.plan(&sort.input),

@@ -204,6 +204,18 @@ impl KeyedState {
         Ok(Slots { slots, hashes })
     }
 
+    /// The slot of each row's key, if there is one. Keys need not be canonical.
+    ///
+    /// # Errors
+    /// When keys cannot be hashed or compared.
+    pub fn lookup(&self, keys: &[ArrayRef], rows: usize) -> Result<Vec<Option<u32>>> {
+        let keys: Vec<ArrayRef> = keys.iter().map(canonical_key).collect();
+        let hashes = hash_columns(&keys, rows, self.width)?;
+        let mut slots = vec![NONE; rows];
+        self.find(&keys, &hashes, &mut slots)?;
+        Ok(slots.into_iter().map(|slot| (slot != NONE).then_some(slot)).collect())
+    }
+
     /// Fills in the slots of known keys; returns the other rows.
     fn find(&self, keys: &[ArrayRef], hashes: &[u64], slots: &mut [u32]) -> Result<Vec<u32>> {
         let mut links = Vec::new();

@@ -14,7 +14,7 @@ use levada_engine::operator::filter::Filter;
 use levada_engine::operator::join::Join;
 use levada_engine::operator::project::Project;
 use levada_planner::delta_plan::{
-    Aggregate as AggregateNode, AggregateCall, AggregateFunction, Join as JoinNode,
+    Aggregate as AggregateNode, AggregateCall, AggregateFunction, Join as JoinNode, JoinKind,
 };
 use levada_storage::delta::{Delta, DeltaBatch, ErrorRow};
 
@@ -85,6 +85,7 @@ fn errors_of_inputs_pass_once() {
     };
     let delta = Delta { ok: Vec::new(), err: vec![(error, 1)] };
     let node = JoinNode {
+        kind: JoinKind::Inner,
         left_keys: vec![0],
         right_keys: vec![0],
         null_equals_null: false,
@@ -108,6 +109,7 @@ fn a_failing_residual_is_an_error_of_the_pair() {
     let quotient = binary(column(1), Operator::Divide, column(3), &concatenation).expect("typed");
     let residual = binary(quotient, Operator::Gt, lit(0i64), &concatenation).expect("typed");
     let node = JoinNode {
+        kind: JoinKind::Inner,
         left_keys: vec![0],
         right_keys: vec![0],
         null_equals_null: false,

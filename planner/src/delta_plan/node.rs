@@ -98,7 +98,7 @@ pub enum Op {
     Distinct,
     /// Groups.
     Aggregate(Aggregate),
-    /// Inner equi-join.
+    /// Equi-join.
     Join(Join),
     /// A query that is run again when one of its relations changes.
     Recompute(Recompute),
@@ -156,9 +156,63 @@ pub enum AggregateFunction {
     Max,
 }
 
-/// Inner equi-join of input 0 (left) and input 1 (right) on plain columns of equal types.
+/// Which rows a join gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum JoinKind {
+    /// The pairs.
+    Inner,
+    /// The pairs, and each left row without a partner beside NULLs.
+    Left,
+    /// The pairs, and each right row without a partner beside NULLs.
+    Right,
+    /// The pairs, and each row of either side without a partner beside NULLs.
+    Full,
+    /// The left rows with a partner, once each.
+    Semi,
+    /// The left rows without a partner.
+    Anti,
+    /// Every left row, with a column that says whether it has a partner.
+    Mark,
+}
+
+impl JoinKind {
+    /// Whether it gives columns of both sides.
+    #[must_use]
+    pub fn gives_pairs(self) -> bool {
+        matches!(self, Self::Inner | Self::Left | Self::Right | Self::Full)
+    }
+
+    /// Whether it depends on a row of side 0 (left) or 1 (right) having no partner at all.
+    #[must_use]
+    pub fn watches(self, side: usize) -> bool {
+        match self {
+            Self::Inner => false,
+            Self::Full => true,
+            Self::Right => side == 1,
+            Self::Left | Self::Semi | Self::Anti | Self::Mark => side == 0,
+        }
+    }
+}
+
+impl fmt::Display for JoinKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Inner => "inner",
+            Self::Left => "left",
+            Self::Right => "right",
+            Self::Full => "full",
+            Self::Semi => "semi",
+            Self::Anti => "anti",
+            Self::Mark => "mark",
+        })
+    }
+}
+
+/// Equi-join of input 0 (left) and input 1 (right) on plain columns of equal types.
 #[derive(Clone, Debug)]
 pub struct Join {
+    /// Which rows it gives.
+    pub kind: JoinKind,
     /// Key columns of the left input.
     pub left_keys: Vec<usize>,
     /// Key columns of the right input, same length; empty on both sides means a cross join.
@@ -167,7 +221,7 @@ pub struct Join {
     pub null_equals_null: bool,
     /// Condition over the concatenated columns (left, then right) that must be true as well.
     pub residual: Option<Expression>,
-    /// Columns of the concatenation that are output, in order.
+    /// Columns of the concatenation that are output, in order; the one behind all of them is the mark.
     pub output: Vec<usize>,
 }
 
