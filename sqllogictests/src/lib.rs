@@ -15,6 +15,7 @@
 
 pub mod bag;
 pub mod class;
+pub mod corpus;
 pub mod embedded;
 pub mod epochs;
 pub mod folder;

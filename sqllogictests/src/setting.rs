@@ -8,6 +8,8 @@
 //! | `LEVADA_COMPLETE` | `1`: rewrite expectations with the answers; `fill`: only those that are empty |
 //! | `LEVADA_POSTGRES` | URL of a PostgreSQL for the second oracle |
 //! | `LEVADA_VIEWS` | views of the random generator |
+//! | `LEVADA_DEPTH` | how deep its queries are nested at most |
+//! | `LEVADA_CORPUS` | a folder of scripts whose queries become views |
 //! | `LEVADA_KILLS` | kills of the crash test |
 //! | `CI` | `true`: a client that cannot be installed fails the test |
 

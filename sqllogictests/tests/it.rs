@@ -3,6 +3,7 @@
 //! | module | proves |
 //! |---|---|
 //! | `clients` | psql, SQLAlchemy, pgjdbc and DuckDB work |
+//! | `corpus` | queries of foreign scripts are maintained as views |
 //! | `crash` | SIGKILL loses and duplicates nothing |
 //! | `damage` | damaged views are made anew, damaged tables refused |
 //! | `random` | random views over random tables equal their queries |
@@ -14,6 +15,8 @@
 
 #[path = "it/clients.rs"]
 mod clients;
+#[path = "it/corpus.rs"]
+mod corpus;
 #[path = "it/crash.rs"]
 mod crash;
 #[path = "it/damage.rs"]

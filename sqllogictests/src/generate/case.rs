@@ -14,6 +14,7 @@ use super::schema::Table;
 use crate::class::{Class, View};
 use crate::embedded::Embedded;
 use crate::oracle::{Depth, Oracle};
+use crate::text;
 
 /// A case to run.
 #[derive(Clone, Debug)]
@@ -35,19 +36,21 @@ pub struct Outcome {
     pub views: usize,
     /// Views that the planner refused, as it refuses their query.
     pub refused: usize,
+    /// Views that the planner refused though their query runs: subqueries that stay subqueries.
+    pub gaps: usize,
     /// Views compared, over all epochs.
     pub comparisons: usize,
 }
 
 impl Case {
-    /// A random case.
+    /// A random case of queries nested at most `depth` deep.
     #[must_use]
-    pub fn random(seed: u64, views: usize, epochs: usize) -> Self {
+    pub fn random(seed: u64, views: usize, epochs: usize, depth: usize) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
         let tables = Table::random(&mut rng);
         let views = (0..views)
             .map(|_| {
-                let depth = rng.random_range(1..5);
+                let depth = rng.random_range(1..=depth);
                 Query::random(&tables, depth, &mut rng)
             })
             .collect();
@@ -95,8 +98,38 @@ impl Case {
             self.create(half..self.views.len(), &mut database, &mut oracle, &mut outcome).await?;
         }
         oracle.check(&mut database, Depth::Check).await.context("at the end")?;
+        self.empty(&mut database, &oracle).await?;
         database.close().await?;
         Ok(outcome)
+    }
+
+    /// Deletes every row: the views follow, and no operator keeps state but below an aggregate that has
+    /// a row over nothing.
+    async fn empty(&self, database: &mut Embedded, oracle: &Oracle) -> Result<()> {
+        let mut contents = Contents::new(&self.tables);
+        for epoch in &self.epochs {
+            contents.follow(epoch);
+        }
+        for epoch in contents.clearing() {
+            self.apply(&epoch, database).await.context("while every row was deleted")?;
+        }
+        oracle.check(database, Depth::Compare).await.context("after every row was deleted")?;
+        let select = "SELECT view, operator, state_rows FROM sys.operators WHERE state_rows <> 0";
+        let (_, batches) = database.rows(select).await?;
+        for row in batches.iter().flat_map(text::rows) {
+            let [Some(views), Some(operator), Some(count)] = row.as_slice() else { continue };
+            if let Some(view) = views.split(", ").find(|view| self.must_be_empty(view)) {
+                bail!("{operator} of {view} keeps {count} rows of state over empty tables");
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the state of a view goes with the rows of the tables.
+    fn must_be_empty(&self, view: &str) -> bool {
+        let number = view.rsplit("v").next().and_then(|digits| digits.parse::<usize>().ok());
+        let query = number.and_then(|number| self.views.get(number));
+        query.is_some_and(|query| !query.has_global_aggregate())
     }
 
     async fn create(
@@ -116,10 +149,13 @@ impl Case {
                     outcome.views += 1;
                 }
                 Err(failure) => {
-                    if database.rows(&query).await.is_ok() {
+                    if database.rows(&query).await.is_err() {
+                        outcome.refused += 1;
+                    } else if self.views[i].has_open_subquery() {
+                        outcome.gaps += 1;
+                    } else {
                         bail!("view v{i} is refused, its query runs: {failure}\nquery: {query}");
                     }
-                    outcome.refused += 1;
                 }
             }
         }

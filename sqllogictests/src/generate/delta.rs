@@ -73,6 +73,14 @@ impl Contents {
         }
     }
 
+    /// The epochs that empty all tables.
+    #[must_use]
+    pub fn clearing(&self) -> Vec<Epoch> {
+        let clear = |rows: &Vec<Row>| rows.iter().map(|row| (row.clone(), -1)).collect();
+        let tables = self.tables.iter().enumerate();
+        tables.map(|(table, rows)| Epoch { table, changes: clear(rows) }).collect()
+    }
+
     /// Applies the changes that are possible and returns them: no retraction of a row that was not
     /// there when the epoch began, no second row with one key.
     pub fn follow(&mut self, epoch: &Epoch) -> Epoch {

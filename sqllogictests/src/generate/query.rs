@@ -2,6 +2,18 @@
 //!
 //! Every query has columns `c0`, `c1`, ... of known types and is written as nested `SELECT`s. Orders are
 //! total wherever they decide which rows come out, so that a query has one answer.
+//!
+//! | module | makes |
+//! |---|---|
+//! | [`join`] | equal and null-safe keys, bands, cross products, self joins, inner and outer |
+//! | [`ordered`] | `ORDER BY ... LIMIT ... OFFSET`, `DISTINCT ON` |
+//! | [`subquery`] | `IN`, `EXISTS` and their negations, alone and below `OR`; scalar subqueries |
+//! | [`window`] | window functions and their frames |
+
+pub mod join;
+pub mod ordered;
+pub mod subquery;
+pub mod window;
 
 use rand::Rng;
 use rand::rngs::StdRng;
@@ -10,6 +22,13 @@ use rand::seq::IndexedRandom;
 use super::expression::Expression;
 use super::schema::Table;
 use super::value::Type;
+use join::Join;
+use ordered::{First, Top};
+use subquery::{Place, Scalar, Semi};
+use window::Window;
+
+/// Rows above which a query is not made larger.
+const ROWS_MAX: usize = 2_000;
 
 /// A query.
 #[derive(Clone, Debug)]
@@ -28,27 +47,18 @@ pub enum Query {
     Distinct(Box<Query>),
     /// `UNION ALL`, `UNION`, `EXCEPT`, `INTERSECT`.
     Set(&'static str, Box<Query>, Box<Query>),
-    /// Rows whose column is, or is not, among the other query's.
+    /// Rows kept by what another query holds.
     Semi(Box<Semi>),
-    /// Rows with their rank.
-    Rank(Box<Query>, usize),
-    /// The first rows in the order of all columns.
-    Top(Box<Query>, usize),
-}
-
-/// A join on equal columns.
-#[derive(Clone, Debug)]
-pub struct Join {
-    /// `JOIN`, `LEFT JOIN`, `RIGHT JOIN`, `FULL JOIN`.
-    pub kind: &'static str,
-    /// Left side.
-    pub left: Query,
-    /// Right side.
-    pub right: Query,
-    /// Positions of equal columns, at least one.
-    pub keys: Vec<(usize, usize)>,
-    /// A further condition over both sides' columns.
-    pub residual: Option<Expression>,
+    /// A value computed from another query, as a column or in a condition.
+    Scalar(Box<Scalar>),
+    /// Rows with window functions.
+    Window(Box<Window>),
+    /// The first rows of an order.
+    Top(Box<Top>),
+    /// The first row of each group.
+    First(Box<First>),
+    /// A row per value of an array of columns.
+    Unnest(Box<Query>, Vec<usize>),
 }
 
 /// A grouping.
@@ -77,19 +87,6 @@ pub struct Call {
     pub filter: Option<Expression>,
 }
 
-/// A semijoin or its negation.
-#[derive(Clone, Debug)]
-pub struct Semi {
-    /// `IN`, `NOT IN`, `EXISTS`, `NOT EXISTS`.
-    pub kind: &'static str,
-    /// What is kept or dropped.
-    pub left: Query,
-    /// What is looked into.
-    pub right: Query,
-    /// The columns compared.
-    pub key: (usize, usize),
-}
-
 impl Query {
     /// A random query, nested at most `depth` deep.
     pub fn random(tables: &[Table], depth: usize, rng: &mut StdRng) -> Self {
@@ -99,58 +96,42 @@ impl Query {
         }
         let input = Self::random(tables, depth - 1, rng);
         let columns = input.columns();
-        match rng.random_range(0..18) {
+        let other = |rng: &mut StdRng| Self::random(tables, depth.saturating_sub(2), rng);
+        let made = match rng.random_range(0..27) {
             0..3 => {
                 let condition = Expression::random(Type::Bool, &columns, 3, rng);
-                Self::Filter(Box::new(input), condition)
+                Self::Filter(Box::new(input.clone()), condition)
             }
             3..5 => {
                 let items = (0..rng.random_range(1..4))
                     .map(|_| Expression::random(Type::random(rng), &columns, 2, rng))
                     .collect();
-                Self::Project(Box::new(input), items)
+                Self::Project(Box::new(input.clone()), items)
             }
-            5..9 => {
-                let right = Self::random(tables, depth.saturating_sub(2), rng);
-                let kinds = ["JOIN", "JOIN", "JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN"];
-                Self::join(kinds.choose(rng).expect("there are kinds"), input, right, rng)
+            5..10 => {
+                let right = if rng.random_bool(0.15) { input.clone() } else { other(rng) };
+                Join::random(input.clone(), right, rng)
             }
-            9..13 => Self::aggregate(input, rng),
-            13 => Self::Distinct(Box::new(input)),
-            14 => {
-                let operators = ["UNION ALL", "UNION ALL", "UNION", "EXCEPT", "INTERSECT"];
-                let right = Self::random(tables, depth.saturating_sub(2), rng);
-                let right = right.of_types(&columns, rng);
-                let operator = operators.choose(rng).expect("there are operators");
-                Self::Set(operator, Box::new(input), Box::new(right))
-            }
+            10..14 => Self::aggregate(input.clone(), rng),
+            14 => Self::Distinct(Box::new(input.clone())),
             15 => {
-                let right = Self::random(tables, depth.saturating_sub(2), rng);
-                let kinds = ["IN", "NOT IN", "EXISTS", "NOT EXISTS"];
-                let kind = kinds.choose(rng).expect("there are kinds");
-                match equal_columns(&columns, &right.columns()).choose(rng) {
-                    Some(key) => Self::Semi(Box::new(Semi { kind, left: input, right, key: *key })),
-                    None => Self::Distinct(Box::new(input)),
-                }
+                let operators = ["UNION ALL", "UNION ALL", "UNION", "EXCEPT", "INTERSECT"];
+                let right = other(rng).of_types(&columns, rng);
+                let operator = operators.choose(rng).expect("there are operators");
+                Self::Set(operator, Box::new(input.clone()), Box::new(right))
             }
-            16 => {
-                let partition = rng.random_range(0..columns.len());
-                Self::Rank(Box::new(input), partition)
+            16..18 => Semi::random(input.clone(), other(rng), rng),
+            18..20 => Scalar::random(input.clone(), other(rng), rng),
+            20..23 => Window::random(input.clone(), rng),
+            23 => First::random(input.clone(), rng),
+            24..26 => Top::random(input.clone(), rng),
+            _ => {
+                let of = *columns.choose(rng).expect("a query has columns");
+                let same = (0..columns.len()).filter(|i| columns[*i] == of).collect();
+                Self::Unnest(Box::new(input.clone()), same)
             }
-            _ => Self::Top(Box::new(input), rng.random_range(1..5)),
-        }
-    }
-
-    fn join(kind: &'static str, left: Self, right: Self, rng: &mut StdRng) -> Self {
-        let pairs = equal_columns(&left.columns(), &right.columns());
-        let count = rng.random_range(1..3).min(pairs.len());
-        let keys: Vec<(usize, usize)> = pairs.choose_multiple(rng, count).copied().collect();
-        if keys.is_empty() {
-            return Self::Distinct(Box::new(left));
-        }
-        let both: Vec<Type> = left.columns().into_iter().chain(right.columns()).collect();
-        let residual = rng.random_bool(0.25).then(|| Expression::random(Type::Bool, &both, 2, rng));
-        Self::Join(Box::new(Join { kind, left, right, keys, residual }))
+        };
+        if made.rows() > ROWS_MAX { Self::Distinct(Box::new(input)) } else { made }
     }
 
     fn aggregate(input: Self, rng: &mut StdRng) -> Self {
@@ -175,24 +156,64 @@ impl Query {
     pub fn columns(&self) -> Vec<Type> {
         match self {
             Self::Table(_, columns) => columns.clone(),
-            Self::Filter(input, _) | Self::Distinct(input) | Self::Top(input, _) => input.columns(),
+            Self::Filter(input, _) | Self::Distinct(input) => input.columns(),
+            Self::Top(top) => top.input.columns(),
+            Self::First(first) => first.input.columns(),
             Self::Set(_, left, _) => left.columns(),
             Self::Project(_, items) => items.iter().map(|e| e.of).collect(),
             Self::Join(join) => {
                 join.left.columns().into_iter().chain(join.right.columns()).collect()
             }
-            Self::Semi(semi) => semi.left.columns(),
+            Self::Semi(semi) => semi.columns(),
+            Self::Scalar(scalar) => scalar.columns(),
             Self::Aggregate(a) => {
                 let columns = a.input.columns();
                 let keys = a.keys.iter().map(|k| columns[*k]);
                 keys.chain(a.calls.iter().map(Call::of)).collect()
             }
-            Self::Rank(input, _) => {
-                let mut columns = input.columns();
-                columns.push(Type::Big);
-                columns
+            Self::Window(window) => window.columns(),
+            Self::Unnest(input, columns) => {
+                let mut types = input.columns();
+                types.push(types[columns[0]]);
+                types
             }
         }
+    }
+
+    /// About how many rows it has.
+    fn rows(&self) -> usize {
+        match self {
+            Self::Table(..) => 20,
+            Self::Join(join) => join.rows(),
+            Self::Set(_, left, right) => left.rows() + right.rows(),
+            Self::Aggregate(a) => a.input.rows().min(5_usize.pow(a.keys.len().min(4) as u32)),
+            Self::Top(top) => top.limit,
+            Self::First(first) => first.input.rows().min(6),
+            Self::Unnest(input, columns) => input.rows() * columns.len(),
+            other => other.inputs().first().map_or(0, |input| input.rows()),
+        }
+    }
+
+    /// Whether a part of it has one row whatever its input holds.
+    #[must_use]
+    pub fn has_global_aggregate(&self) -> bool {
+        let here = match self {
+            Self::Aggregate(a) => a.keys.is_empty(),
+            Self::Scalar(s) => s.key.is_none(),
+            _ => false,
+        };
+        here || self.inputs().iter().any(|q| q.has_global_aggregate())
+    }
+
+    /// Whether it holds a subquery that no rewrite into a join is known for.
+    #[must_use]
+    pub fn has_open_subquery(&self) -> bool {
+        let here = match self {
+            Self::Semi(s) => matches!(s.place, Place::Column) || s.residual.is_some(),
+            Self::Scalar(s) => s.residual.is_some(),
+            _ => false,
+        };
+        here || self.inputs().iter().any(|q| q.has_open_subquery())
     }
 
     /// Its SQL.
@@ -226,22 +247,17 @@ impl Query {
                 right.sql()
             ),
             Self::Semi(semi) => semi.sql(),
-            Self::Rank(input, partition) => {
-                let names = names(input.columns().len(), "w");
+            Self::Scalar(scalar) => scalar.sql(),
+            Self::Window(window) => window.sql(),
+            Self::Top(top) => top.sql(),
+            Self::First(first) => first.sql(),
+            Self::Unnest(input, columns) => {
+                let values: Vec<String> = columns.iter().map(|c| format!("u.c{c}")).collect();
                 format!(
-                    "SELECT *, CAST(row_number() OVER (PARTITION BY w.c{partition} ORDER BY {}) \
-                     AS bigint) AS c{} FROM ({}) AS w",
-                    names.join(", "),
-                    names.len(),
+                    "SELECT u.*, unnest(make_array({})) AS c{} FROM ({}) AS u",
+                    values.join(", "),
+                    input.columns().len(),
                     input.sql()
-                )
-            }
-            Self::Top(input, limit) => {
-                let names = names(input.columns().len(), "o");
-                format!(
-                    "SELECT * FROM ({}) AS o ORDER BY {} LIMIT {limit}",
-                    input.sql(),
-                    names.join(", ")
                 )
             }
         }
@@ -250,82 +266,87 @@ impl Query {
     /// Simpler queries with the same column types.
     #[must_use]
     pub fn simpler(&self) -> Vec<Self> {
+        let types = self.columns();
+        let mut out: Vec<Self> =
+            self.parts().into_iter().filter(|part| part.columns() == types).collect();
+        out.extend(self.simpler_here());
+        for (i, input) in self.inputs().into_iter().enumerate() {
+            for simpler in input.simpler() {
+                let mut query = self.clone();
+                *query.inputs_mut()[i] = simpler;
+                out.push(query);
+            }
+        }
+        out
+    }
+
+    /// The same inputs below a simpler operator.
+    fn simpler_here(&self) -> Vec<Self> {
         let mut out = Vec::new();
-        let boxed = |q: &Self| Box::new(q.clone());
         match self {
-            Self::Table(..) => {}
             Self::Filter(input, condition) => {
-                out.push((**input).clone());
-                out.extend(condition.simpler().into_iter().map(|c| Self::Filter(boxed(input), c)));
-                out.extend(
-                    input
-                        .simpler()
-                        .into_iter()
-                        .map(|q| Self::Filter(Box::new(q), condition.clone())),
-                );
+                out.extend(condition.simpler().into_iter().map(|c| Self::Filter(input.clone(), c)));
             }
             Self::Project(input, items) => {
                 for (i, item) in items.iter().enumerate() {
                     for simpler in item.simpler() {
                         let mut items = items.clone();
                         items[i] = simpler;
-                        out.push(Self::Project(boxed(input), items));
+                        out.push(Self::Project(input.clone(), items));
                     }
                 }
-                out.extend(
-                    input.simpler().into_iter().map(|q| Self::Project(Box::new(q), items.clone())),
-                );
             }
             Self::Join(join) => out.extend(join.simpler()),
             Self::Aggregate(aggregate) => out.extend(aggregate.simpler()),
-            Self::Distinct(input) => {
-                out.push((**input).clone());
-                out.extend(input.simpler().into_iter().map(|q| Self::Distinct(Box::new(q))));
-            }
-            Self::Set(operator, left, right) => {
-                out.extend([(**left).clone(), (**right).clone()]);
-                let by_left = left.simpler().into_iter();
-                out.extend(by_left.map(|q| Self::Set(operator, Box::new(q), right.clone())));
-                let by_right = right.simpler().into_iter();
-                out.extend(by_right.map(|q| Self::Set(operator, left.clone(), Box::new(q))));
-            }
-            Self::Semi(semi) => {
-                out.push(semi.left.clone());
-                for left in semi.left.simpler() {
-                    out.push(Self::Semi(Box::new(Semi { left, ..(**semi).clone() })));
-                }
-                for right in semi.right.simpler() {
-                    out.push(Self::Semi(Box::new(Semi { right, ..(**semi).clone() })));
-                }
-            }
-            Self::Rank(input, partition) => {
-                out.extend(
-                    input.simpler().into_iter().map(|q| Self::Rank(Box::new(q), *partition)),
-                );
-            }
-            Self::Top(input, limit) => {
-                out.push((**input).clone());
-                out.extend(input.simpler().into_iter().map(|q| Self::Top(Box::new(q), *limit)));
-            }
+            Self::Semi(semi) => out.extend(semi.simpler()),
+            Self::Scalar(scalar) => out.extend(scalar.simpler()),
+            Self::Window(window) => out.extend(window.simpler()),
+            Self::Top(top) => out.extend(top.simpler()),
+            Self::First(first) => out.extend(first.simpler()),
+            Self::Table(..) | Self::Distinct(_) | Self::Set(..) | Self::Unnest(..) => {}
         }
         out
+    }
+
+    /// The queries it reads.
+    fn inputs(&self) -> Vec<&Self> {
+        match self {
+            Self::Table(..) => Vec::new(),
+            Self::Filter(q, _) | Self::Project(q, _) | Self::Distinct(q) | Self::Unnest(q, _) => {
+                vec![q]
+            }
+            Self::Top(top) => vec![&top.input],
+            Self::First(first) => vec![&first.input],
+            Self::Window(window) => vec![&window.input],
+            Self::Aggregate(a) => vec![&a.input],
+            Self::Set(_, l, r) => vec![l, r],
+            Self::Join(j) => vec![&j.left, &j.right],
+            Self::Semi(s) => vec![&s.left, &s.right],
+            Self::Scalar(s) => vec![&s.left, &s.right],
+        }
+    }
+
+    fn inputs_mut(&mut self) -> Vec<&mut Self> {
+        match self {
+            Self::Table(..) => Vec::new(),
+            Self::Filter(q, _) | Self::Project(q, _) | Self::Distinct(q) | Self::Unnest(q, _) => {
+                vec![q]
+            }
+            Self::Top(top) => vec![&mut top.input],
+            Self::First(first) => vec![&mut first.input],
+            Self::Window(window) => vec![&mut window.input],
+            Self::Aggregate(a) => vec![&mut a.input],
+            Self::Set(_, l, r) => vec![l, r],
+            Self::Join(j) => vec![&mut j.left, &mut j.right],
+            Self::Semi(s) => vec![&mut s.left, &mut s.right],
+            Self::Scalar(s) => vec![&mut s.left, &mut s.right],
+        }
     }
 
     /// Queries it is made of.
     #[must_use]
     pub fn parts(&self) -> Vec<Self> {
-        match self {
-            Self::Table(..) => Vec::new(),
-            Self::Filter(q, _)
-            | Self::Project(q, _)
-            | Self::Distinct(q)
-            | Self::Rank(q, _)
-            | Self::Top(q, _) => vec![(**q).clone()],
-            Self::Set(_, l, r) => vec![(**l).clone(), (**r).clone()],
-            Self::Join(j) => vec![j.left.clone(), j.right.clone()],
-            Self::Semi(s) => vec![s.left.clone(), s.right.clone()],
-            Self::Aggregate(a) => vec![a.input.clone()],
-        }
+        self.inputs().into_iter().cloned().collect()
     }
 
     /// The same operator with fewer columns: only good where nothing stands above.
@@ -337,6 +358,13 @@ impl Query {
                     let mut fewer = (**a).clone();
                     fewer.calls.remove(i);
                     Self::Aggregate(Box::new(fewer))
+                })
+                .collect(),
+            Self::Window(w) if w.calls.len() > 1 => (0..w.calls.len())
+                .map(|i| {
+                    let mut fewer = (**w).clone();
+                    fewer.calls.remove(i);
+                    Self::Window(Box::new(fewer))
                 })
                 .collect(),
             Self::Project(input, items) if items.len() > 1 => (0..items.len())
@@ -351,74 +379,14 @@ impl Query {
     }
 }
 
-fn names(count: usize, alias: &str) -> Vec<String> {
-    (0..count).map(|i| format!("{alias}.c{i}")).collect()
-}
-
 fn equal_columns(left: &[Type], right: &[Type]) -> Vec<(usize, usize)> {
     let all = (0..left.len()).flat_map(|l| (0..right.len()).map(move |r| (l, r)));
     all.filter(|(l, r)| left[*l] == right[*r]).collect()
 }
 
-impl Join {
-    fn sql(&self) -> String {
-        let left = self.left.columns().len();
-        let name = |i: usize| if i < left { format!("a.c{i}") } else { format!("b.c{}", i - left) };
-        let count = left + self.right.columns().len();
-        let items: Vec<String> = (0..count).map(|i| format!("{} AS c{i}", name(i))).collect();
-        let mut conditions: Vec<String> =
-            self.keys.iter().map(|(l, r)| format!("a.c{l} = b.c{r}")).collect();
-        conditions.extend(self.residual.as_ref().map(|e| e.sql(&name)));
-        format!(
-            "SELECT {} FROM ({}) AS a {} ({}) AS b ON {}",
-            items.join(", "),
-            self.left.sql(),
-            self.kind,
-            self.right.sql(),
-            conditions.join(" AND ")
-        )
-    }
-
-    fn simpler(&self) -> Vec<Query> {
-        let mut out = Vec::new();
-        let mut push = |join: Self| out.push(Query::Join(Box::new(join)));
-        if self.residual.is_some() {
-            push(Self { residual: None, ..self.clone() });
-        }
-        if self.keys.len() > 1 {
-            push(Self { keys: self.keys[..1].to_vec(), ..self.clone() });
-            push(Self { keys: self.keys[1..].to_vec(), ..self.clone() });
-        }
-        if self.kind != "JOIN" {
-            push(Self { kind: "JOIN", ..self.clone() });
-        }
-        for left in self.left.simpler() {
-            push(Self { left, ..self.clone() });
-        }
-        for right in self.right.simpler() {
-            push(Self { right, ..self.clone() });
-        }
-        out
-    }
-}
-
-impl Semi {
-    fn sql(&self) -> String {
-        let (left, right) = (self.left.sql(), self.right.sql());
-        let (l, r) = self.key;
-        if self.kind.ends_with("IN") {
-            format!(
-                "SELECT * FROM ({left}) AS s WHERE s.c{l} {} (SELECT i.c{r} FROM ({right}) AS i)",
-                self.kind
-            )
-        } else {
-            format!(
-                "SELECT * FROM ({left}) AS s WHERE {} (SELECT 1 FROM ({right}) AS i \
-                 WHERE i.c{r} = s.c{l})",
-                self.kind
-            )
-        }
-    }
+/// Names the columns of two queries side by side, the first of `left` columns.
+fn side_by_side(left: usize, a: &str, b: &str) -> impl Fn(usize) -> String {
+    move |i| if i < left { format!("{a}.c{i}") } else { format!("{b}.c{}", i - left) }
 }
 
 impl Aggregate {
@@ -440,9 +408,6 @@ impl Aggregate {
         let mut push = |aggregate: Self| out.push(Query::Aggregate(Box::new(aggregate)));
         if self.having {
             push(Self { having: false, ..self.clone() });
-        }
-        for input in self.input.simpler() {
-            push(Self { input, ..self.clone() });
         }
         for (i, call) in self.calls.iter().enumerate() {
             if call.filter.is_some() {

@@ -85,7 +85,7 @@ mod tests {
 
     #[test]
     fn a_failure_of_one_view_and_one_row_is_found() {
-        let case = Case::random(7, 6, 12);
+        let case = Case::random(7, 6, 12, 4);
         let needle = case
             .views
             .iter()

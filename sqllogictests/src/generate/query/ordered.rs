@@ -1,0 +1,155 @@
+//! Orders, and what keeps their first rows.
+
+use rand::Rng;
+use rand::rngs::StdRng;
+use rand::seq::{IndexedRandom, SliceRandom};
+
+use super::Query;
+
+/// Columns with directions.
+#[derive(Clone, Debug)]
+pub struct Order(Vec<Item>);
+
+#[derive(Clone, Copy, Debug)]
+struct Item {
+    column: usize,
+    direction: &'static str,
+}
+
+impl Order {
+    /// Over all columns: rows that tie are the same row.
+    pub fn total(columns: usize, rng: &mut StdRng) -> Self {
+        let mut positions: Vec<usize> = (0..columns).collect();
+        positions.shuffle(rng);
+        Self(positions.into_iter().map(|column| Item::random(column, rng)).collect())
+    }
+
+    /// Over one or two columns.
+    pub fn partial(columns: usize, rng: &mut StdRng) -> Self {
+        let positions: Vec<usize> = (0..columns).collect();
+        let count = rng.random_range(1..3);
+        let chosen: Vec<usize> = positions.choose_multiple(rng, count).copied().collect();
+        Self(chosen.into_iter().map(|column| Item::random(column, rng)).collect())
+    }
+
+    /// Over one column.
+    pub fn one(column: usize, rng: &mut StdRng) -> Self {
+        Self(vec![Item::random(column, rng)])
+    }
+
+    /// The columns `first`, then the others of this order.
+    fn led_by(mut self, first: &[usize]) -> Self {
+        let rank = |item: &Item| first.iter().position(|c| *c == item.column);
+        self.0.sort_by_key(|item| rank(item).unwrap_or(first.len()));
+        self
+    }
+
+    /// The list behind `ORDER BY`.
+    #[must_use]
+    pub fn sql(&self, alias: &str) -> String {
+        let items: Vec<String> = self
+            .0
+            .iter()
+            .map(|item| format!("{alias}.c{}{}", item.column, item.direction))
+            .collect();
+        items.join(", ")
+    }
+
+    /// The same columns, all ascending; [`None`] when they are.
+    pub(super) fn ascending(&self) -> Option<Self> {
+        let plain = self.0.iter().map(|item| Item { direction: "", ..*item }).collect();
+        self.0.iter().any(|item| !item.direction.is_empty()).then_some(Self(plain))
+    }
+}
+
+impl Item {
+    fn random(column: usize, rng: &mut StdRng) -> Self {
+        let directions = ["", "", " DESC", " NULLS FIRST", " DESC NULLS LAST"];
+        Self { column, direction: directions.choose(rng).expect("there are directions") }
+    }
+}
+
+/// `ORDER BY ... LIMIT ... OFFSET`.
+#[derive(Clone, Debug)]
+pub struct Top {
+    /// What is ordered.
+    pub input: Query,
+    /// A total order.
+    pub order: Order,
+    /// Rows kept.
+    pub limit: usize,
+    /// Rows passed over before them.
+    pub offset: usize,
+}
+
+impl Top {
+    /// A random cut.
+    pub fn random(input: Query, rng: &mut StdRng) -> Query {
+        let order = Order::total(input.columns().len(), rng);
+        let limit = *[1, 2, 3, 5, 10].choose(rng).expect("there are limits");
+        let offset = *[0, 0, 0, 1, 4].choose(rng).expect("there are offsets");
+        Query::Top(Box::new(Self { input, order, limit, offset }))
+    }
+
+    pub(super) fn sql(&self) -> String {
+        let offset =
+            if self.offset == 0 { String::new() } else { format!(" OFFSET {}", self.offset) };
+        format!(
+            "SELECT * FROM ({}) AS o ORDER BY {} LIMIT {}{offset}",
+            self.input.sql(),
+            self.order.sql("o"),
+            self.limit
+        )
+    }
+
+    pub(super) fn simpler(&self) -> Vec<Query> {
+        let mut out = Vec::new();
+        let mut push = |top: Self| out.push(Query::Top(Box::new(top)));
+        if self.offset > 0 {
+            push(Self { offset: 0, ..self.clone() });
+        }
+        if let Some(order) = self.order.ascending() {
+            push(Self { order, ..self.clone() });
+        }
+        out
+    }
+}
+
+/// `DISTINCT ON`.
+#[derive(Clone, Debug)]
+pub struct First {
+    /// What is grouped.
+    pub input: Query,
+    /// Columns of the group.
+    pub keys: Vec<usize>,
+    /// A total order that the keys lead.
+    pub order: Order,
+}
+
+impl First {
+    /// A random choice of the first row per group.
+    pub fn random(input: Query, rng: &mut StdRng) -> Query {
+        let columns = input.columns().len();
+        let all: Vec<usize> = (0..columns).collect();
+        let count = rng.random_range(1..3);
+        let keys: Vec<usize> = all.choose_multiple(rng, count).copied().collect();
+        let order = Order::total(columns, rng).led_by(&keys);
+        Query::First(Box::new(Self { input, keys, order }))
+    }
+
+    pub(super) fn sql(&self) -> String {
+        let keys: Vec<String> = self.keys.iter().map(|k| format!("d.c{k}")).collect();
+        format!(
+            "SELECT DISTINCT ON ({}) * FROM ({}) AS d ORDER BY {}",
+            keys.join(", "),
+            self.input.sql(),
+            self.order.sql("d")
+        )
+    }
+
+    pub(super) fn simpler(&self) -> Vec<Query> {
+        let ascending = self.order.ascending();
+        let simpler = ascending.map(|order| Self { order, ..self.clone() });
+        simpler.into_iter().map(|first| Query::First(Box::new(first))).collect()
+    }
+}
