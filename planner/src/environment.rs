@@ -22,14 +22,17 @@ use crate::bounded;
 use crate::bytea::Bytea;
 use crate::error::Result;
 use crate::fallible::PushDownFilter;
+use crate::not_in::CorrelatedNotIn;
+use crate::set_operation::CountCopies;
 use crate::temporal::TemporalText;
 use crate::window::window_functions;
 
 /// Rules of the delta optimizer, by DataFusion's names, in DataFusion's order.
-const DELTA_RULES: [&str; 14] = [
+const DELTA_RULES: [&str; 15] = [
     "rewrite_set_comparison",
     "simplify_expressions",
     "decorrelate_predicate_subquery",
+    "correlated_not_in",
     "scalar_subquery_to_join",
     "decorrelate_lateral_join",
     "extract_equijoin_predicate",
@@ -55,6 +58,7 @@ pub fn session_state(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> Session
     builder.scalar_functions().get_or_insert_default().extend(bounded::functions());
     builder.window_functions().get_or_insert_default().extend(window_functions());
     builder
+        .with_analyzer_rule(Arc::new(CountCopies))
         .with_analyzer_rule(Arc::new(OneZero))
         .with_analyzer_rule(Arc::new(CheckIntegers))
         .with_analyzer_rule(Arc::new(Bytea))
@@ -68,12 +72,19 @@ pub fn session_state(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> Session
 /// DataFusion's rules, with conditions that may fail kept in place, and without the one that splits an
 /// aggregation in two where an argument is distinct: sums would be summed again, in a wider type.
 fn rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
-    let own = |rule: Arc<dyn OptimizerRule + Send + Sync>| match rule.name() {
-        "push_down_filter" => Arc::new(PushDownFilter::default()) as _,
-        _ => rule,
-    };
-    let all = Optimizer::new().rules.into_iter();
-    all.filter(|rule| rule.name() != "single_distinct_aggregation_to_group_by").map(own).collect()
+    let mut rules: Vec<Arc<dyn OptimizerRule + Send + Sync>> = Vec::new();
+    for rule in Optimizer::new().rules {
+        match rule.name() {
+            "single_distinct_aggregation_to_group_by" => {}
+            "push_down_filter" => rules.push(Arc::new(PushDownFilter::default())),
+            "decorrelate_predicate_subquery" => {
+                rules.push(rule);
+                rules.push(Arc::new(CorrelatedNotIn));
+            }
+            _ => rules.push(rule),
+        }
+    }
+    rules
 }
 
 /// DataFusion's physical rules without those that move filters down: our scans take none, and conditions that
@@ -126,12 +137,11 @@ mod tests {
 
     #[test]
     fn every_allowed_rule_exists() {
-        let names: Vec<String> =
-            Optimizer::new().rules.iter().map(|r| r.name().to_owned()).collect();
+        let names: Vec<String> = rules().iter().map(|r| r.name().to_owned()).collect();
         for rule in DELTA_RULES {
             assert!(names.iter().any(|n| n == rule), "no rule {rule} among {names:?}");
         }
-        assert_eq!(rules().len() + 1, names.len(), "one rule is left out");
+        assert_eq!(names.len(), Optimizer::new().rules.len(), "one is left out, one is added");
         let physical = PhysicalOptimizer::new().rules.len();
         assert_eq!(physical_rules().len() + 2, physical, "two rules are left out");
     }
