@@ -20,8 +20,10 @@ pub mod gather;
 pub mod hash;
 pub mod keyed;
 pub mod log;
+pub mod ordered;
 pub mod pages;
 pub mod run;
+pub mod spine;
 pub mod tag_index;
 pub mod view;
 

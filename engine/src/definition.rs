@@ -10,7 +10,7 @@ use levada_catalog::{Catalog, Column, Detail, Object, ObjectId};
 use levada_planner::bind::Binder;
 use levada_planner::delta_plan::DeltaPlan;
 use levada_planner::environment::optimize_for_delta;
-use levada_planner::incremental::delta_plan;
+use levada_planner::incremental::{break_ties, delta_plan};
 use levada_planner::lineage::{Lineage, lineage};
 
 use crate::database::Shared;
@@ -38,7 +38,7 @@ impl BoundView {
         state: &SessionState,
         insert_only: &dyn Fn(u32) -> bool,
     ) -> Result<DeltaPlan> {
-        let optimized = optimize_for_delta(state, self.plan.clone())?;
+        let optimized = optimize_for_delta(state, break_ties(self.plan.clone())?)?;
         Ok(delta_plan(state, &optimized, insert_only)?)
     }
 }

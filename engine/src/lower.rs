@@ -13,7 +13,9 @@ use crate::operator::distinct::Distinct;
 use crate::operator::filter::Filter;
 use crate::operator::join::Join;
 use crate::operator::project::Project;
+use crate::operator::top_k::TopK;
 use crate::operator::union::Union;
+use crate::operator::window::Window;
 
 /// The running form of node `id` of `plan`.
 ///
@@ -54,6 +56,14 @@ pub fn lower_with(plan: &DeltaPlan, id: NodeId, width: HashWidth) -> Result<Box<
         Op::Join(join) => {
             let inputs = [input(0)?.schema.as_ref(), input(1)?.schema.as_ref()];
             Box::new(Join::new(join, inputs, Arc::clone(&node.schema), width)?)
+        }
+        Op::TopK(top_k) => {
+            let input = input(0)?;
+            let insert_only = input.properties.insert_only;
+            Box::new(TopK::new(top_k, &input.schema, insert_only, Arc::clone(&node.schema))?)
+        }
+        Op::Window(window) => {
+            Box::new(Window::new(window, &input(0)?.schema, Arc::clone(&node.schema))?)
         }
     })
 }

@@ -19,7 +19,9 @@ pub mod filter;
 pub mod join;
 pub mod project;
 pub mod row_error;
+pub mod top_k;
 pub mod union;
+pub mod window;
 
 use arrow::array::RecordBatch;
 use levada_storage::delta::{Delta, DeltaBatch};

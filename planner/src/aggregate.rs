@@ -13,6 +13,10 @@
 //! | `sum`, `avg` | all else | as DataFusion does | |
 //! | `min`, `max` | floats | the greatest value is NaN, zero has no sign | |
 //! | `min`, `max` | all else | as DataFusion does | |
+//! | lists, texts, variances, correlations, digests | all | the rows, sorted ([`ordered`]) | as DataFusion does |
+//!
+//! Where the result depends on the order of the rows as a whole, that order is made total by the analyzer
+//! rule of [`order`].
 
 pub mod average;
 pub mod decimal;
@@ -21,6 +25,8 @@ pub mod exact_float;
 pub mod extreme;
 pub mod float;
 pub mod integer;
+pub(crate) mod order;
+pub mod ordered;
 pub mod sum;
 pub(crate) mod zero;
 
@@ -32,12 +38,14 @@ use datafusion::logical_expr::AggregateUDF;
 /// The functions to register over DataFusion's own.
 #[must_use]
 pub fn aggregate_functions() -> Vec<Arc<AggregateUDF>> {
-    vec![
+    let mut functions = vec![
         Arc::new(AggregateUDF::from(sum::Sum::new())),
         Arc::new(AggregateUDF::from(average::Average::new())),
         Arc::new(AggregateUDF::from(extreme::Extreme::min())),
         Arc::new(AggregateUDF::from(extreme::Extreme::max())),
-    ]
+    ];
+    functions.extend(ordered::functions());
+    functions
 }
 
 /// Calls `f` with the index of each row that has a value and passes the filter.

@@ -10,13 +10,16 @@
 //! | `Constant` | fixed rows, once | - |
 //! | `Filter`, `Project`, `Union` | rows one by one | `O(delta)` |
 //! | `Distinct` | each row once | `O(delta)` |
-//! | `Aggregate` | one row per group | `O(delta)` |
+//! | `Aggregate` | one row per group | `O(delta)`; `O(group)` where a call needs all rows of its group |
 //! | `Join` | equi-join of any kind, with residual | `O(delta + matches)` |
+//! | `TopK` | the first rows of each partition | `O(delta log n + shown)` |
+//! | `Window` | window functions over changed partitions | `O(group)` |
 //! | `Recompute` | any query, run again and subtracted | `RECOMPUTE` |
 
 pub mod node;
 
 pub use node::{
     Aggregate, AggregateCall, AggregateFunction, CostClass, DeltaPlan, Expression, Fingerprint,
-    Join, JoinKind, Node, NodeId, Op, Properties, Recompute,
+    Holistic, HolisticInput, Join, JoinKind, Node, NodeId, Op, Properties, Recompute, SortKey, TopK,
+    Window, WindowCall,
 };

@@ -15,6 +15,7 @@ use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 
 use crate::aggregate::aggregate_functions;
+use crate::aggregate::order::TotalOrder;
 use crate::aggregate::zero::OneZero;
 use crate::arithmetic::CheckIntegers;
 use crate::bounded;
@@ -58,6 +59,7 @@ pub fn session_state(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> Session
         .with_analyzer_rule(Arc::new(CheckIntegers))
         .with_analyzer_rule(Arc::new(Bytea))
         .with_analyzer_rule(Arc::new(TemporalText))
+        .with_analyzer_rule(Arc::new(TotalOrder))
         .with_optimizer_rules(rules())
         .with_physical_optimizer_rules(physical_rules())
         .build()

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::delta_plan::{
-    Aggregate, AggregateCall, AggregateFunction, DeltaPlan, Join, JoinKind, Node, NodeId, Op,
+    Aggregate, AggregateCall, AggregateFunction, DeltaPlan, Join, JoinKind, Node, NodeId, Op, TopK,
 };
 
 /// The lines of `EXPLAIN INCREMENTAL`, root first. A node used twice is shown once and referred to.
@@ -51,6 +51,11 @@ pub fn describe(node: &Node) -> String {
         Op::Distinct => "Distinct".to_owned(),
         Op::Aggregate(aggregate) => describe_aggregate(aggregate),
         Op::Join(join) => describe_join(join),
+        Op::TopK(top_k) => describe_top_k(top_k),
+        Op::Window(window) => {
+            let calls: Vec<&str> = window.calls.iter().map(|c| c.text.as_str()).collect();
+            format!("Window {} calls=[{}]", describe_partition(&window.partition), calls.join(", "))
+        }
         Op::Recompute(recompute) => format!("Recompute reason=\"{}\"", recompute.reason),
     }
 }
@@ -62,16 +67,20 @@ fn describe_aggregate(aggregate: &Aggregate) -> String {
 }
 
 fn describe_call(call: &AggregateCall) -> String {
-    let name = match call.function {
+    let name = match &call.function {
         AggregateFunction::Count => "count",
         AggregateFunction::Sum => "sum",
         AggregateFunction::Avg => "avg",
         AggregateFunction::Min => "min",
         AggregateFunction::Max => "max",
+        AggregateFunction::Holistic(holistic) => return filtered(holistic.text.clone(), call),
     };
     let distinct = if call.distinct { "DISTINCT " } else { "" };
     let argument = call.argument.map_or_else(|| "*".to_owned(), |a| format!("#{a}"));
-    let mut text = format!("{name}({distinct}{argument})");
+    filtered(format!("{name}({distinct}{argument})"), call)
+}
+
+fn filtered(mut text: String, call: &AggregateCall) -> String {
     if let Some(filter) = call.filter {
         write!(text, " FILTER #{filter}").expect("writing to a string succeeds");
     }
@@ -92,9 +101,33 @@ fn describe_join(join: &Join) -> String {
     text
 }
 
+fn describe_partition(partition: &[usize]) -> String {
+    let columns: Vec<String> = partition.iter().map(|c| format!("#{c}")).collect();
+    format!("partition=[{}]", columns.join(", "))
+}
+
+fn describe_top_k(top_k: &TopK) -> String {
+    let order = top_k.order.iter().map(|key| {
+        let direction = if key.options.descending { " desc" } else { "" };
+        let nulls = if key.options.nulls_first { " nulls first" } else { "" };
+        format!("#{}{direction}{nulls}", key.column)
+    });
+    let order: Vec<String> = order.collect();
+    let mut text =
+        format!("TopK {} order=[{}]", describe_partition(&top_k.partition), order.join(", "));
+    if let Some(fetch) = top_k.fetch {
+        write!(text, " fetch={fetch}").expect("writing to a string succeeds");
+    }
+    if top_k.skip > 0 {
+        write!(text, " skip={}", top_k.skip).expect("writing to a string succeeds");
+    }
+    text
+}
+
 fn state(op: &Op) -> &'static str {
     match op {
         Op::Distinct => "  state=row -> weight",
+        Op::Aggregate(aggregate) if aggregate.is_holistic() => "  state=group -> slot and rows",
         Op::Aggregate(_) => "  state=group -> slot",
         Op::Join(join) => match (join.kind, &join.residual) {
             (JoinKind::Inner, _) => "  state=both inputs by key",
@@ -104,6 +137,7 @@ fn state(op: &Op) -> &'static str {
             (_, None) => "  state=both inputs by key, key -> count",
             (_, Some(_)) => "  state=both inputs by key, row -> partners",
         },
+        Op::TopK(_) | Op::Window(_) => "  state=rows in order",
         Op::Recompute(_) => "  state=last output",
         Op::Relation { .. } | Op::Constant(_) | Op::Filter(_) | Op::Project(_) | Op::Union => "",
     }

@@ -8,14 +8,19 @@ mod aggregate;
 mod distinct;
 mod filter;
 mod join;
+mod limit;
 mod not_in;
+mod order;
 mod project;
+mod ranked;
 mod recompute;
 mod relation;
+mod ties;
 mod union;
 mod values;
+mod window;
 
-pub use self::recompute::break_ties;
+pub use self::ties::break_ties;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -85,14 +90,15 @@ impl Builder<'_> {
             LogicalPlan::Filter(filter) => self.filter(plan, filter),
             LogicalPlan::Union(union) => self.union(union),
             LogicalPlan::Distinct(Distinct::All(input)) => self.distinct(input),
-            LogicalPlan::Distinct(Distinct::On(_)) => self.recompute(plan, "DISTINCT ON"),
+            LogicalPlan::Distinct(Distinct::On(on)) => self.distinct_on(on),
             LogicalPlan::Aggregate(aggregate) => self.aggregate(plan, aggregate),
             LogicalPlan::Join(join) => self.join(plan, join),
             LogicalPlan::Values(values) => self.values(plan, values),
             LogicalPlan::EmptyRelation(empty) => self.empty(plan, empty),
             LogicalPlan::Sort(sort) if sort.fetch.is_none() => self.plan(&sort.input),
-            LogicalPlan::Sort(_) | LogicalPlan::Limit(_) => self.recompute(plan, "LIMIT"),
-            LogicalPlan::Window(_) => self.recompute(plan, "window function"),
+            LogicalPlan::Sort(sort) => self.sorted_first(plan, sort),
+            LogicalPlan::Limit(limit) => self.limit(plan, limit),
+            LogicalPlan::Window(window) => self.window(plan, window),
             LogicalPlan::Unnest(_) => self.recompute(plan, "UNNEST"),
             LogicalPlan::RecursiveQuery(_) => self.recompute(plan, "recursive query"),
             LogicalPlan::Subquery(subquery) => self.plan(&subquery.subquery),

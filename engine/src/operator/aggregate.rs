@@ -3,8 +3,9 @@
 //! **Meaning**     GROUP BY k: one row (k, calls) per key of positive weight; without k one row, always.
 //! **Delta rule**  per group that dA touches: emit -old and +new where their bits differ.
 //! **State**       k -> weight and a few words per call ([`KeyedState`]); `min`, `max` under retraction
-//!                 keep all values, DISTINCT keeps (group, value) -> count.
-//! **Cost**        per input row: one lookup and one update per call; `min`, `max`: O(log n) then.
+//!                 keep all values, DISTINCT keeps (group, value) -> count, holistic calls all rows.
+//! **Cost**        per input row: one lookup and one update per call; `min`, `max`: O(log n) then;
+//!                 holistic calls: the rows of the changed groups.
 //! **Time**        as the input.
 //!
 //! A tick goes in slices: find the slots of the keys, read the old output of the slots that are touched
@@ -17,6 +18,7 @@ mod decimal;
 mod distinct;
 mod extreme;
 mod float;
+mod holistic;
 mod integer;
 
 use arrow::array::{ArrayRef, AsArray, UInt32Array};
@@ -78,7 +80,7 @@ impl Aggregate {
         let mut words = 0;
         let mut calls = Vec::new();
         for call in &node.calls {
-            let class = class_of(call, insert_only, width)?;
+            let class = class_of(call, input, !node.keys.is_empty(), insert_only, width)?;
             let at = words;
             words += class.words();
             calls.push(Call { node: call.clone(), class, at });
@@ -130,14 +132,15 @@ impl Aggregate {
                 }
             };
             let values = call.node.argument.map(|a| batch.columns.column(a));
-            let slice = Slice { slots: &found.slots, weights, values };
+            let columns = batch.columns.columns();
+            let slice = Slice { slots: &found.slots, weights, values, columns };
             call.class.update(&mut self.groups, call.at, &slice)?;
         }
         Ok(())
     }
 
     /// Reads the output of the groups from `first` on, which nothing in this tick has changed yet.
-    fn read_old(&self, first: usize, touched: &mut Touched) -> Result<()> {
+    fn read_old(&mut self, first: usize, touched: &mut Touched) -> Result<()> {
         let slots = &touched.slots[first..];
         let existed: Vec<bool> =
             slots.iter().map(|s| self.started_or_keyed() && self.exists(*s)).collect();
@@ -153,17 +156,18 @@ impl Aggregate {
     }
 
     /// The values of all calls for groups, and which groups have none.
-    fn read(&self, slots: &[u32]) -> Result<(Vec<ArrayRef>, Failures)> {
+    fn read(&mut self, slots: &[u32]) -> Result<(Vec<ArrayRef>, Failures)> {
         let mut failures = Failures::new();
-        let read = |call: &Call| call.class.evaluate(&self.groups, call.at, slots, &mut failures);
-        let values = self.calls.iter().map(read).collect::<Result<Vec<_>>>()?;
+        let Self { calls, groups, .. } = self;
+        let read = |call: &mut Call| call.class.evaluate(groups, call.at, slots, &mut failures);
+        let values = calls.iter_mut().map(read).collect::<Result<Vec<_>>>()?;
         failures.sort_by_key(|(row, _)| *row);
         failures.dedup_by_key(|(row, _)| *row);
         Ok((values, failures))
     }
 
     /// Old and new output of the touched groups as a delta.
-    fn emit(&self, touched: &Touched, out: &mut Delta) -> Result<()> {
+    fn emit(&mut self, touched: &Touched, out: &mut Delta) -> Result<()> {
         let slots = &touched.slots;
         let (new, new_failed) = self.read(slots)?;
         let old = self.old_values(touched)?;

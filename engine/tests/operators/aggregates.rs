@@ -9,13 +9,13 @@ use AggregateFunction::{Avg, Count, Max, Min, Sum};
 
 fn call(function: AggregateFunction, argument: Option<usize>) -> AggregateCall {
     let input_type = argument.map_or(DataType::Int64, |a| schema().field(a).data_type().clone());
-    let output_type = match (function, &input_type) {
+    let output_type = match (&function, &input_type) {
         (Count, _) => DataType::Int64,
         (Avg, DataType::Decimal128(..)) => DataType::Decimal128(38, 16),
         (Avg, _) => DataType::Float64,
         (Sum, DataType::Decimal128(..)) => DataType::Decimal128(20, 2),
         (Sum, DataType::Int64) => DataType::Decimal128(38, 0),
-        (Sum | Min | Max, other) => other.clone(),
+        (_, other) => other.clone(),
     };
     AggregateCall { function, argument, filter: None, distinct: false, input_type, output_type }
 }

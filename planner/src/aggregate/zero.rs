@@ -1,7 +1,7 @@
 //! One zero for aggregates over distinct floats.
 //!
 //! `-0.0` and `0.0` are equal, yet of different bits, and DataFusion's distinct aggregates compare bits. The
-//! rule adds `0.0` to their arguments: that turns `-0.0` into `0.0` and leaves every other value as it is.
+//! rule adds `0.0` to their arguments, and to the same expressions in their `ORDER BY`: that turns `-0.0` into `0.0` and leaves every other value as it is.
 
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
@@ -49,7 +49,10 @@ fn with_one_zero(expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
             let zero = argument.get_type(schema).and_then(|t| ScalarValue::new_zero(&t));
             let Some(zero) = zero.ok().filter(|z| z.data_type().is_floating()) else { continue };
             let value = std::mem::replace(argument, Expr::Literal(ScalarValue::Null, None));
-            *argument = binary_expr(value, Operator::Plus, Expr::Literal(zero, None));
+            *argument = binary_expr(value.clone(), Operator::Plus, Expr::Literal(zero, None));
+            for sort in params.order_by.iter_mut().filter(|sort| sort.expr == value) {
+                sort.expr = argument.clone();
+            }
             changed = true;
         }
     }

@@ -4,8 +4,12 @@ use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
+use arrow::compute::SortOptions;
 use arrow::datatypes::{DataType, SchemaRef};
+use datafusion::common::ScalarValue;
 use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::aggregate::AggregateFunctionExpr;
+use datafusion::physical_expr::window::WindowExpr;
 
 /// Position of a node in its plan.
 pub type NodeId = usize;
@@ -100,6 +104,10 @@ pub enum Op {
     Aggregate(Aggregate),
     /// Equi-join.
     Join(Join),
+    /// The first rows of each partition.
+    TopK(TopK),
+    /// Window functions.
+    Window(Window),
     /// A query that is run again when one of its relations changes.
     Recompute(Recompute),
 }
@@ -142,7 +150,7 @@ pub struct AggregateCall {
 }
 
 /// The aggregate functions that are maintained by deltas.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug)]
 pub enum AggregateFunction {
     /// Rows, or rows with a non-NULL argument.
     Count,
@@ -154,6 +162,28 @@ pub enum AggregateFunction {
     Min,
     /// Greatest non-NULL argument.
     Max,
+    /// Any other function: the rows of a group are kept, and it is evaluated again when they change.
+    Holistic(Holistic),
+}
+
+/// A call that is evaluated over all rows of a group.
+#[derive(Clone)]
+pub struct Holistic {
+    /// DataFusion's form of it, the same as in a batch plan but for the positions of columns.
+    pub call: Arc<AggregateFunctionExpr>,
+    /// What its accumulators read: the arguments, then the expressions it sorts by.
+    pub inputs: Vec<HolisticInput>,
+    /// Canonical text.
+    pub text: String,
+}
+
+/// What a holistic call reads.
+#[derive(Clone, Debug, PartialEq)]
+pub enum HolisticInput {
+    /// An input column.
+    Column(usize),
+    /// The same for all rows.
+    Constant(ScalarValue),
 }
 
 /// Which rows a join gives.
@@ -225,6 +255,50 @@ pub struct Join {
     pub output: Vec<usize>,
 }
 
+/// A column that rows are ordered by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SortKey {
+    /// The column.
+    pub column: usize,
+    /// Its direction, and where its NULLs go.
+    pub options: SortOptions,
+}
+
+/// Some rows of each partition, by their place in an order.
+#[derive(Clone, Debug)]
+pub struct TopK {
+    /// Input columns that form the partition; empty for one.
+    pub partition: Vec<usize>,
+    /// All other input columns, in the order that decides.
+    pub order: Vec<SortKey>,
+    /// Rows that are left out at the start of each partition.
+    pub skip: usize,
+    /// Rows of each partition that are shown; all when `None`.
+    pub fetch: Option<usize>,
+    /// Input columns that are output, in order; the one behind all of them is the row's number from 1.
+    pub output: Vec<usize>,
+}
+
+/// Window functions over one partitioning and order. Output: all input columns, then one per call.
+#[derive(Clone, Debug)]
+pub struct Window {
+    /// Input columns that form the partition; empty for one.
+    pub partition: Vec<usize>,
+    /// All other input columns: those of `ORDER BY` first.
+    pub order: Vec<SortKey>,
+    /// The calls, in output order.
+    pub calls: Vec<WindowCall>,
+}
+
+/// A compiled window function over the input's columns.
+#[derive(Clone)]
+pub struct WindowCall {
+    /// The compiled form; it takes the rows of one partition in order.
+    pub physical: Arc<dyn WindowExpr>,
+    /// Canonical text.
+    pub text: String,
+}
+
 /// A query that is recomputed; the engine's batch module runs it.
 #[derive(Clone)]
 pub struct Recompute {
@@ -243,8 +317,12 @@ pub struct Recompute {
 pub enum CostClass {
     /// With the rows of the delta.
     Delta,
-    /// With the rows of the delta and their matches or changed groups.
+    /// With the rows of the changed groups or partitions.
+    Group,
+    /// With the rows of the delta and their matches.
     Output,
+    /// With the rows of the delta, each found in an order, and the rows shown of the changed partitions.
+    Top,
     /// With the whole input.
     Recompute,
 }
@@ -259,9 +337,12 @@ impl Op {
             | Self::Filter(_)
             | Self::Project(_)
             | Self::Union
-            | Self::Distinct
-            | Self::Aggregate(_) => CostClass::Delta,
+            | Self::Distinct => CostClass::Delta,
+            Self::Aggregate(aggregate) if aggregate.is_holistic() => CostClass::Group,
+            Self::Aggregate(_) => CostClass::Delta,
             Self::Join(_) => CostClass::Output,
+            Self::TopK(_) => CostClass::Top,
+            Self::Window(_) => CostClass::Group,
             Self::Recompute(_) => CostClass::Recompute,
         }
     }
@@ -271,13 +352,47 @@ impl fmt::Display for CostClass {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Delta => "O(delta)",
+            Self::Group => "O(group)",
             Self::Output => "O(delta + matches)",
+            Self::Top => "O(delta log n + shown)",
             Self::Recompute => "RECOMPUTE",
         })
     }
 }
 
+impl Aggregate {
+    /// Whether a call keeps the rows of its groups.
+    #[must_use]
+    pub fn is_holistic(&self) -> bool {
+        self.calls.iter().any(|call| matches!(call.function, AggregateFunction::Holistic(_)))
+    }
+}
+
+impl fmt::Debug for Holistic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of {:?}", self.text, self.inputs)
+    }
+}
+
+impl fmt::Display for HolisticInput {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Column(column) => write!(f, "#{column}"),
+            Self::Constant(value) => match value.try_as_str().flatten() {
+                Some(text) => write!(f, "'{text}'"),
+                None => write!(f, "{value}"),
+            },
+        }
+    }
+}
+
 impl fmt::Debug for Expression {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl fmt::Debug for WindowCall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
     }

@@ -13,6 +13,9 @@ impl Builder<'_> {
         if has_subquery(&filter.predicate) {
             return self.recompute(plan, "correlated subquery");
         }
+        if let Some(ranked) = self.ranked(filter)? {
+            return Ok(ranked);
+        }
         let input = self.plan(&filter.input)?;
         let predicate = expression(&filter.predicate, filter.input.schema())?;
         let (schema, properties) =

@@ -1,12 +1,13 @@
 //! `SELECT` lists: expressions on each row of the delta.
 //!
-//! A projection that only picks columns of a join is folded into the join's output, so that columns that
-//! nobody needs are never gathered.
+//! A projection that only picks columns of a join or of the first rows of an order is folded into the
+//! output of those, so that columns that nobody needs are never gathered.
 
-use datafusion::logical_expr::{LogicalPlan, Projection};
+use datafusion::common::DFSchema;
+use datafusion::logical_expr::{Expr, LogicalPlan, Projection};
 
 use super::{Builder, column_position, expression, has_subquery, output_schema};
-use crate::delta_plan::{NodeId, Op, Properties};
+use crate::delta_plan::{Join, NodeId, Op, Properties, TopK};
 use crate::error::Result;
 
 impl Builder<'_> {
@@ -19,25 +20,58 @@ impl Builder<'_> {
             return self.recompute(plan, "correlated subquery");
         }
         let input = self.plan(&projection.input)?;
+        self.project_node(input, projection)
+    }
+
+    /// The projection of `input`, which stands for the projection's own.
+    pub(super) fn project_node(
+        &mut self,
+        input: NodeId,
+        projection: &Projection,
+    ) -> Result<NodeId> {
         let from = projection.input.schema();
+        self.project_exprs(input, &projection.expr, from, &projection.schema)
+    }
+
+    /// Expressions over `input`, whose columns are those of `from`.
+    pub(super) fn project_exprs(
+        &mut self,
+        input: NodeId,
+        exprs: &[Expr],
+        from: &DFSchema,
+        to: &DFSchema,
+    ) -> Result<NodeId> {
         let positions: Vec<Option<usize>> =
-            projection.expr.iter().map(|e| column_position(e, from)).collect();
-        let schema = output_schema(&projection.schema);
+            exprs.iter().map(|e| column_position(e, from)).collect();
+        let schema = output_schema(to);
         let properties = project_properties(&self.nodes[input].properties, &positions);
         let picked: Option<Vec<usize>> = positions.iter().copied().collect();
-        if let (Some(picked), Op::Join(join)) = (&picked, &self.nodes[input].op) {
-            let mut join = join.clone();
-            join.output = picked.iter().map(|p| join.output[*p]).collect();
-            let inputs = self.nodes[input].inputs.clone();
-            return Ok(self.add(Op::Join(join), inputs, schema, properties));
+        if let Some(picked) = picked {
+            if picked.iter().copied().eq(0..self.nodes[input].schema.fields().len()) {
+                return Ok(input);
+            }
+            if let Some(op) = picking(&self.nodes[input].op, &picked) {
+                let inputs = self.nodes[input].inputs.clone();
+                return Ok(self.add(op, inputs, schema, properties));
+            }
         }
-        if picked.is_some_and(|p| p.iter().copied().eq(0..self.nodes[input].schema.fields().len()))
-        {
-            return Ok(input);
-        }
-        let exprs =
-            projection.expr.iter().map(|e| expression(e, from)).collect::<Result<Vec<_>>>()?;
+        let exprs = exprs.iter().map(|e| expression(e, from)).collect::<Result<Vec<_>>>()?;
         Ok(self.add(Op::Project(exprs), vec![input], schema, properties))
+    }
+}
+
+/// The operator that gives just some of its output columns, if it can.
+fn picking(op: &Op, picked: &[usize]) -> Option<Op> {
+    match op {
+        Op::Join(join) => {
+            let output = picked.iter().map(|p| join.output[*p]).collect();
+            Some(Op::Join(Join { output, ..join.clone() }))
+        }
+        Op::TopK(top) => {
+            let output = picked.iter().map(|p| top.output[*p]).collect();
+            Some(Op::TopK(TopK { output, ..top.clone() }))
+        }
+        _ => None,
     }
 }
 

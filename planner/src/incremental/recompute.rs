@@ -1,14 +1,11 @@
 //! The fallback: what has no delta rule is run again and subtracted.
-//!
-//! The order of equal sort keys is no property of the data, so a recomputed `LIMIT` breaks ties by all
-//! output columns: two runs over equal input give equal rows.
 
 use std::sync::Arc;
 
-use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::logical_expr::{Expr, Limit, LogicalPlan, LogicalPlanBuilder, Sort, SortExpr, lit};
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder, lit};
 
-use super::{Builder, has_subquery, output_schema};
+use super::{Builder, break_ties, has_subquery, output_schema};
 use crate::bind::relation_of;
 use crate::delta_plan::{NodeId, Op, Properties, Recompute};
 use crate::error::{Error, Result};
@@ -88,60 +85,4 @@ fn scans(plan: &LogicalPlan) -> Result<Vec<(u32, LogicalPlan)>> {
     })?;
     found.sort_by_key(|(id, _)| *id);
     Ok(found)
-}
-
-/// `plan` with every `LIMIT` over a total order.
-///
-/// # Errors
-/// When a plan cannot be rebuilt.
-pub fn break_ties(plan: LogicalPlan) -> Result<LogicalPlan> {
-    let rewritten = plan.transform_up_with_subqueries(|node| match node {
-        LogicalPlan::Limit(limit) => Ok(Transformed::yes(total_order(limit))),
-        LogicalPlan::Sort(sort) if sort.fetch.is_some() => {
-            let fetch = sort.fetch;
-            let LogicalPlan::Sort(mut sort) = sorted(LogicalPlan::Sort(sort)) else {
-                unreachable!("a sort stays a sort")
-            };
-            sort.fetch = fetch;
-            Ok(Transformed::yes(LogicalPlan::Sort(sort)))
-        }
-        other => Ok(Transformed::no(other)),
-    })?;
-    Ok(rewritten.data)
-}
-
-fn total_order(limit: Limit) -> LogicalPlan {
-    let input = Arc::unwrap_or_clone(limit.input);
-    LogicalPlan::Limit(Limit {
-        skip: limit.skip,
-        fetch: limit.fetch,
-        input: Arc::new(sorted(input)),
-    })
-}
-
-/// `plan` sorted by what it is sorted by already, then by all its columns.
-fn sorted(plan: LogicalPlan) -> LogicalPlan {
-    // A projection over a sort keeps its order; the ties are broken below it, where all columns are.
-    if let LogicalPlan::Projection(mut projection) = plan {
-        if matches!(projection.input.as_ref(), LogicalPlan::Sort(_) | LogicalPlan::Projection(_)) {
-            projection.input = Arc::new(sorted(Arc::unwrap_or_clone(projection.input)));
-            return LogicalPlan::Projection(projection);
-        }
-        return sort_by_all(LogicalPlan::Projection(projection));
-    }
-    sort_by_all(plan)
-}
-
-fn sort_by_all(plan: LogicalPlan) -> LogicalPlan {
-    let (mut expr, input) = match plan {
-        LogicalPlan::Sort(sort) => (sort.expr, sort.input),
-        other => (Vec::new(), Arc::new(other)),
-    };
-    for column in input.schema().columns() {
-        let column = Expr::Column(column);
-        if !expr.iter().any(|e: &SortExpr| e.expr == column) {
-            expr.push(column.sort(true, false));
-        }
-    }
-    LogicalPlan::Sort(Sort { expr, input, fetch: None })
 }

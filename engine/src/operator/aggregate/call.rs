@@ -1,7 +1,7 @@
 //! Classes of aggregate calls: how a call keeps its state and reads its result.
 
 use arrow::array::{Array, ArrayRef};
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Schema};
 use levada_planner::aggregate::float::Reading;
 use levada_planner::delta_plan::{AggregateCall, AggregateFunction};
 
@@ -9,7 +9,7 @@ use crate::arrangement::hash::HashWidth;
 use crate::arrangement::keyed::KeyedState;
 use crate::error::{Error, Result};
 use crate::operator::StateRun;
-use crate::operator::aggregate::{count, decimal, distinct, extreme, float, integer};
+use crate::operator::aggregate::{count, decimal, distinct, extreme, float, holistic, integer};
 
 /// Rows of the requested groups that have no value: SQLSTATE and message.
 pub(super) type Failures = Vec<(usize, (&'static str, String))>;
@@ -22,6 +22,8 @@ pub(super) struct Slice<'a> {
     pub(super) weights: &'a [i64],
     /// The argument, unless it is `count(*)`.
     pub(super) values: Option<&'a ArrayRef>,
+    /// All input columns; none behind DISTINCT.
+    pub(super) columns: &'a [ArrayRef],
 }
 
 impl Slice<'_> {
@@ -62,7 +64,7 @@ pub(super) trait Class: Send {
 
     /// The values of groups; a row without one is noted in `failures` and has any value.
     fn evaluate(
-        &self,
+        &mut self,
         groups: &KeyedState,
         at: usize,
         slots: &[u32],
@@ -96,9 +98,15 @@ pub(super) trait Class: Send {
 /// The class of a call.
 pub(super) fn class_of(
     call: &AggregateCall,
+    input: &Schema,
+    keyed: bool,
     insert_only: bool,
     width: HashWidth,
 ) -> Result<Box<dyn Class>> {
+    if let AggregateFunction::Holistic(node) = &call.function {
+        let class = holistic::Holistic::new(node, call.output_type.clone(), input, keyed, width);
+        return Ok(Box::new(class));
+    }
     let inner = plain(call, insert_only)?;
     let extreme = matches!(call.function, AggregateFunction::Min | AggregateFunction::Max);
     if call.distinct && !extreme && call.argument.is_some() {
@@ -110,7 +118,7 @@ pub(super) fn class_of(
 fn plain(call: &AggregateCall, insert_only: bool) -> Result<Box<dyn Class>> {
     use AggregateFunction::{Avg, Count, Max, Min, Sum};
     use DataType::{Float64, Int64, UInt64};
-    Ok(match (call.function, &call.input_type, &call.output_type) {
+    Ok(match (&call.function, &call.input_type, &call.output_type) {
         (Count, ..) => Box::new(count::Count),
         (Sum, input, output @ (Int64 | UInt64)) if input.is_integer() => {
             Box::new(integer::Sum::new(output.clone()))

@@ -25,7 +25,7 @@ impl Class for Count {
     }
 
     fn evaluate(
-        &self,
+        &mut self,
         groups: &KeyedState,
         at: usize,
         slots: &[u32],

@@ -92,7 +92,7 @@ impl Class for Decimal {
 
     #[expect(clippy::cast_possible_truncation, reason = "results fit their type")]
     fn evaluate(
-        &self,
+        &mut self,
         groups: &KeyedState,
         at: usize,
         slots: &[u32],

@@ -75,7 +75,8 @@ impl Class for Distinct {
             }
         }
         let values = take(&values, &UInt32Array::from(edges), None)?;
-        let slice = Slice { slots: &edge_slots, weights: &edge_weights, values: Some(&values) };
+        let (slots, weights) = (&edge_slots[..], &edge_weights[..]);
+        let slice = Slice { slots, weights, values: Some(&values), columns: &[] };
         self.inner.update(groups, at, &slice)
     }
 
@@ -89,7 +90,7 @@ impl Class for Distinct {
     }
 
     fn evaluate(
-        &self,
+        &mut self,
         groups: &KeyedState,
         at: usize,
         slots: &[u32],

@@ -75,7 +75,7 @@ impl Class for Answer {
     }
 
     fn evaluate(
-        &self,
+        &mut self,
         groups: &KeyedState,
         at: usize,
         slots: &[u32],
@@ -219,7 +219,7 @@ impl<C: Codec> Class for Ordered<C> {
     }
 
     fn evaluate(
-        &self,
+        &mut self,
         _: &KeyedState,
         _: usize,
         slots: &[u32],

@@ -64,7 +64,7 @@ impl Class for Sum {
     }
 
     fn evaluate(
-        &self,
+        &mut self,
         groups: &KeyedState,
         at: usize,
         slots: &[u32],

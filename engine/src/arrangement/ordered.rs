@@ -1,0 +1,252 @@
+//! Ordered rows: bags of rows by partition and order, for operators that ask for neighbours.
+//!
+//! ```text
+//! row  --row format-->  partition columns ++ order columns ++ all others     in a Spine
+//! ```
+//! So the rows of a partition are neighbours, in order, and ties are broken by all columns: there is one
+//! order. Rows come back from the bytes; nothing else is stored. State leaves as Z-set runs of columns,
+//! since the bytes are no stable format.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, RecordBatchOptions};
+use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
+use arrow::row::{RowConverter, SortField};
+use levada_planner::delta_plan::SortKey;
+use levada_storage::delta::Delta;
+
+use crate::arrangement::project;
+use crate::arrangement::run::{RUN_ROWS, SLACK};
+use crate::arrangement::spine::{Entries, Spine};
+use crate::error::{Error, Result};
+use crate::operator::StateRun;
+
+/// An ordered bag of rows.
+#[derive(Debug)]
+pub struct OrderedRows {
+    /// The columns of the input in the order of the key.
+    columns: Vec<usize>,
+    /// Where in the key each column of the input is.
+    places: Vec<usize>,
+    rows: RowConverter,
+    /// None when there is one partition.
+    partitions: Option<RowConverter>,
+    partition: Vec<usize>,
+    spine: Spine,
+    /// What changed since the last run.
+    changed: Entries,
+    /// Whether the next run replaces all.
+    replace: bool,
+    run_rows: u64,
+    run_schema: SchemaRef,
+}
+
+/// Changes in order, with the partitions they fall into.
+#[derive(Debug, Default)]
+pub struct Changes {
+    /// The changes: ascending, different, no zeros.
+    pub entries: Entries,
+    /// Per partition the end of its changes and of its prefix of their keys.
+    partitions: Vec<(usize, usize)>,
+}
+
+impl Changes {
+    /// The changes of each partition: positions in `entries`, and the prefix its keys share.
+    pub fn partitions(&self) -> impl Iterator<Item = (std::ops::Range<usize>, &[u8])> {
+        let starts = std::iter::once(0).chain(self.partitions.iter().map(|(end, _)| *end));
+        starts
+            .zip(&self.partitions)
+            .map(|(start, (end, prefix))| (start..*end, &self.entries.key(start)[..*prefix]))
+    }
+}
+
+impl OrderedRows {
+    /// No rows of `schema`, to be kept by the columns `partition`, then `order`, which names all others.
+    ///
+    /// # Errors
+    /// When a column has no order.
+    pub fn new(schema: &Schema, partition: &[usize], order: &[SortKey]) -> Result<Self> {
+        let field = |c: usize| SortField::new(schema.field(c).data_type().clone());
+        let by_partition: Vec<SortField> = partition.iter().map(|c| field(*c)).collect();
+        let by_order = order.iter().map(|key| {
+            let data_type = schema.field(key.column).data_type().clone();
+            SortField::new_with_options(data_type, key.options)
+        });
+        let all = by_partition.iter().cloned().chain(by_order).collect();
+        let columns: Vec<usize> =
+            partition.iter().copied().chain(order.iter().map(|k| k.column)).collect();
+        let place = |c: usize| columns.iter().position(|k| *k == c);
+        let places: Option<Vec<usize>> = (0..schema.fields().len()).map(place).collect();
+        let places = places
+            .ok_or_else(|| Error::Internal("an order that leaves out a column".to_owned()))?;
+        let partitions = match by_partition.is_empty() {
+            true => None,
+            false => Some(RowConverter::new(by_partition)?),
+        };
+        let fields = schema.fields().iter().map(|f| f.as_ref().clone());
+        let weight = Field::new("__weight", DataType::Int64, false);
+        let run_schema = Arc::new(Schema::new(fields.chain([weight]).collect::<Vec<_>>()));
+        Ok(Self {
+            columns,
+            places,
+            rows: RowConverter::new(all)?,
+            partitions,
+            partition: partition.to_vec(),
+            spine: Spine::default(),
+            changed: Entries::default(),
+            replace: false,
+            run_rows: 0,
+            run_schema,
+        })
+    }
+
+    /// The rows.
+    #[must_use]
+    pub fn spine(&self) -> &Spine {
+        &self.spine
+    }
+
+    /// Bytes it occupies.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.spine.bytes()
+    }
+
+    /// A delta in order.
+    ///
+    /// # Errors
+    /// When there are more than 4 GiB of it.
+    pub fn changes(&self, delta: &Delta) -> Result<Changes> {
+        let mut rows = self.rows.empty_rows(delta.rows(), 0);
+        let mut prefixes = self.partitions.as_ref().map(|p| p.empty_rows(delta.rows(), 0));
+        let mut weights = Vec::with_capacity(delta.rows());
+        for batch in &delta.ok {
+            let columns = batch.columns.columns();
+            self.rows.append(&mut rows, &project(columns, &self.columns))?;
+            if let (Some(prefixes), Some(converter)) = (&mut prefixes, &self.partitions) {
+                converter.append(prefixes, &project(columns, &self.partition))?;
+            }
+            weights.extend((0..batch.len()).map(|i| batch.weights.get(i)));
+        }
+        let mut sorted: Vec<usize> = (0..rows.num_rows()).collect();
+        sorted.sort_unstable_by(|a, b| rows.row(*a).data().cmp(rows.row(*b).data()));
+        let mut changes = Changes::default();
+        let mut at = 0;
+        let mut prefix_of_last: Option<usize> = None;
+        while at < sorted.len() {
+            let key = rows.row(sorted[at]).data();
+            let equal = sorted[at..].iter().take_while(|i| rows.row(**i).data() == key).count();
+            let weight: i64 = sorted[at..at + equal].iter().map(|i| weights[*i]).sum();
+            if weight != 0 {
+                let prefix = prefixes.as_ref().map_or(0, |p| p.row_len(sorted[at]));
+                let last = changes.entries.len();
+                let same = prefix_of_last == Some(prefix)
+                    && changes.entries.key(last - 1)[..prefix] == key[..prefix];
+                changes.entries.push(key, weight)?;
+                if same {
+                    if let Some(partition) = changes.partitions.last_mut() {
+                        partition.0 += 1;
+                    }
+                } else {
+                    changes.partitions.push((last + 1, prefix));
+                }
+                prefix_of_last = Some(prefix);
+            }
+            at += equal;
+        }
+        Ok(changes)
+    }
+
+    /// Takes changes in.
+    ///
+    /// # Errors
+    /// When a row is retracted that is not there.
+    pub fn apply(&mut self, changes: &Entries) -> Result<()> {
+        self.spine.apply(changes)?;
+        if !self.replace {
+            let noted = changes.iter().try_for_each(|(key, weight)| self.changed.push(key, weight));
+            if noted.is_err() || self.changed.len() as u64 > self.spine.len() + SLACK {
+                self.replace = true;
+                self.changed = Entries::default();
+            }
+        }
+        Ok(())
+    }
+
+    /// The columns of the rows that keys stand for, in the input's order.
+    ///
+    /// # Errors
+    /// When the bytes are none of this bag.
+    pub fn decode<'a>(&self, keys: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<ArrayRef>> {
+        let parser = self.rows.parser();
+        let columns = self.rows.convert_rows(keys.into_iter().map(|key| parser.parse(key)))?;
+        Ok(project(&columns, &self.places))
+    }
+
+    /// What changed since the last call as runs of `part`; `full` asks for a replacing image.
+    ///
+    /// # Errors
+    /// When rows cannot be decoded.
+    pub fn freeze(&mut self, part: u32, full: bool) -> Result<Vec<StateRun>> {
+        if self.changed.is_empty() && !self.replace && !full {
+            return Ok(Vec::new());
+        }
+        let changed = std::mem::take(&mut self.changed);
+        let limit = 2 * self.spine.len() + SLACK;
+        let replaces = full || self.replace || self.run_rows + changed.len() as u64 > limit;
+        let all: Vec<(&[u8], i64)> = if replaces {
+            self.spine.starting_with(&[]).collect()
+        } else {
+            changed.iter().collect()
+        };
+        let mut runs = Vec::new();
+        let empty = replaces && all.is_empty();
+        for block in all.chunks(RUN_ROWS).chain(empty.then_some(&[][..])) {
+            let mut columns = self.decode(block.iter().map(|(key, _)| *key))?;
+            columns.push(Arc::new(Int64Array::from_iter_values(block.iter().map(|(_, w)| *w))));
+            let options = RecordBatchOptions::new().with_row_count(Some(block.len()));
+            let schema = Arc::clone(&self.run_schema);
+            let rows = RecordBatch::try_new_with_options(schema, columns, &options)?;
+            runs.push(StateRun { part, replaces: replaces && runs.is_empty(), rows });
+        }
+        self.run_rows = if replaces { 0 } else { self.run_rows } + all.len() as u64;
+        self.replace = false;
+        Ok(runs)
+    }
+
+    /// Takes back the runs of one part, oldest first.
+    ///
+    /// # Errors
+    /// When the runs do not fit.
+    pub fn restore<'a>(&mut self, runs: impl IntoIterator<Item = &'a StateRun>) -> Result<()> {
+        let malformed = || Error::Internal("a run of an ordered state is malformed".to_owned());
+        for run in runs {
+            if run.replaces {
+                self.spine = Spine::default();
+                self.run_rows = 0;
+            }
+            self.run_rows += run.rows.num_rows() as u64;
+            let (weights, columns) = run.rows.columns().split_last().ok_or_else(malformed)?;
+            let weights = weights.as_primitive_opt::<Int64Type>().ok_or_else(malformed)?;
+            let fits = columns.iter().zip(self.run_schema.fields());
+            if columns.len() + 1 != self.run_schema.fields().len()
+                || fits.clone().any(|(c, f)| c.data_type() != f.data_type())
+            {
+                return Err(malformed());
+            }
+            let schema = Schema::new(
+                self.run_schema.fields().iter().take(columns.len()).cloned().collect::<Vec<_>>(),
+            );
+            let options = RecordBatchOptions::new().with_row_count(Some(run.rows.num_rows()));
+            let rows =
+                RecordBatch::try_new_with_options(Arc::new(schema), columns.to_vec(), &options)?;
+            let delta =
+                levada_storage::delta::DeltaBatch::weighted(rows, weights.values().to_vec());
+            let changes = self.changes(&Delta::of([delta]))?;
+            self.spine.apply(&changes.entries)?;
+        }
+        self.changed.clear();
+        self.replace = false;
+        Ok(())
+    }
+}

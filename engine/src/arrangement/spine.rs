@@ -1,0 +1,333 @@
+//! Spines: bags of byte keys in order.
+//!
+//! ```text
+//! Spine = pages in ascending order
+//! Page  = up to PAGE_ENTRIES entries:  bytes ++ bytes ++ ...   ends   weights
+//! ```
+//! A key is a row in Arrow's row format, whose bytes compare as the row's columns do. Changes come in
+//! ascending order and are merged into the pages they fall into, each of which is written once per tick;
+//! pages that overflow are split, all in one pass over the list of pages.
+
+use crate::error::{Error, Result};
+
+/// Entries of a full page.
+const PAGE_ENTRIES: usize = 256;
+/// Entries of a page that comes from a split.
+const SPLIT_ENTRIES: usize = 160;
+
+/// A list of byte keys in one buffer, with a weight each.
+#[derive(Clone, Debug, Default)]
+pub struct Entries {
+    bytes: Vec<u8>,
+    ends: Vec<u32>,
+    weights: Vec<i64>,
+}
+
+impl Entries {
+    /// Number of entries.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// The key of entry `i`.
+    #[inline]
+    #[must_use]
+    pub fn key(&self, i: usize) -> &[u8] {
+        let from = if i == 0 { 0 } else { self.ends[i - 1] as usize };
+        &self.bytes[from..self.ends[i] as usize]
+    }
+
+    /// The weight of entry `i`.
+    #[inline]
+    #[must_use]
+    pub fn weight(&self, i: usize) -> i64 {
+        self.weights[i]
+    }
+
+    /// Adds an entry at the end.
+    ///
+    /// # Errors
+    /// When the keys outgrow 4 GiB.
+    pub fn push(&mut self, key: &[u8], weight: i64) -> Result<()> {
+        self.bytes.extend_from_slice(key);
+        let end = u32::try_from(self.bytes.len())
+            .map_err(|_large| Error::Internal("more than 4 GiB of keys in one tick".to_owned()))?;
+        self.ends.push(end);
+        self.weights.push(weight);
+        Ok(())
+    }
+
+    /// Keys and weights in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], i64)> {
+        (0..self.len()).map(|i| (self.key(i), self.weights[i]))
+    }
+
+    /// Forgets all entries.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.ends.clear();
+        self.weights.clear();
+    }
+
+    fn memory(&self) -> usize {
+        self.bytes.capacity() + self.ends.capacity() * 4 + self.weights.capacity() * 8
+    }
+
+    fn last(&self) -> &[u8] {
+        self.key(self.len() - 1)
+    }
+
+    fn shrink(&mut self) {
+        self.bytes.shrink_to_fit();
+        self.ends.shrink_to_fit();
+        self.weights.shrink_to_fit();
+    }
+
+    /// The first entry that is not below `key`.
+    fn lower_bound(&self, key: &[u8]) -> usize {
+        let (mut low, mut high) = (0, self.len());
+        while low < high {
+            let middle = usize::midpoint(low, high);
+            if self.key(middle) < key { low = middle + 1 } else { high = middle }
+        }
+        low
+    }
+}
+
+/// An ordered bag of byte keys.
+#[derive(Debug, Default)]
+pub struct Spine {
+    /// None is empty.
+    pages: Vec<Entries>,
+    entries: u64,
+    bytes: usize,
+    touched: u64,
+}
+
+/// A place in a spine, until it changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Position {
+    page: usize,
+    entry: usize,
+}
+
+impl Spine {
+    /// Number of different keys.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        self.entries
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries == 0
+    }
+
+    /// Bytes it occupies.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        (self.bytes + self.pages.capacity() * size_of::<Entries>()) as u64
+    }
+
+    /// Entries changed since it was made.
+    #[must_use]
+    pub fn touched(&self) -> u64 {
+        self.touched
+    }
+
+    /// The first entry that is not below `key`.
+    #[must_use]
+    pub fn seek(&self, key: &[u8]) -> Position {
+        let page = self.page_of(key);
+        let entry = self.pages.get(page).map_or(0, |p| p.lower_bound(key));
+        Position { page, entry }
+    }
+
+    /// The entry at a position; none behind the last.
+    #[inline]
+    #[must_use]
+    pub fn get(&self, at: Position) -> Option<(&[u8], i64)> {
+        let page = self.pages.get(at.page)?;
+        Some((page.key(at.entry), page.weight(at.entry)))
+    }
+
+    /// The entries from a position on.
+    pub fn from(&self, at: Position) -> impl Iterator<Item = (&[u8], i64)> {
+        let first = self.pages.get(at.page).into_iter();
+        let first = first.flat_map(move |p| (at.entry..p.len()).map(|i| (p.key(i), p.weight(i))));
+        first.chain(self.pages.iter().skip(at.page + 1).flat_map(Entries::iter))
+    }
+
+    /// The entries whose keys begin with `prefix`.
+    pub fn starting_with<'a>(&'a self, prefix: &'a [u8]) -> impl Iterator<Item = (&'a [u8], i64)> {
+        self.from(self.seek(prefix)).take_while(move |(key, _)| key.starts_with(prefix))
+    }
+
+    /// The first page whose last key is not below `key`.
+    fn page_of(&self, key: &[u8]) -> usize {
+        self.pages.partition_point(|p| p.last() < key)
+    }
+
+    /// Adds the weights of `changes`, which ascend and are different.
+    ///
+    /// # Errors
+    /// When a weight would be below zero.
+    pub fn apply(&mut self, changes: &Entries) -> Result<()> {
+        self.touched += changes.len() as u64;
+        let mut replaced: Vec<(usize, Vec<Entries>)> = Vec::new();
+        let mut next = 0;
+        while next < changes.len() {
+            // What lies behind the last page goes into it.
+            let page = self.page_of(changes.key(next)).min(self.pages.len().saturating_sub(1));
+            let is_last = page + 1 >= self.pages.len();
+            let mut end = next + 1;
+            if is_last {
+                end = changes.len();
+            } else {
+                let last = self.pages[page].last();
+                while end < changes.len() && changes.key(end) <= last {
+                    end += 1;
+                }
+            }
+            let none = Entries::default();
+            let old = self.pages.get(page).unwrap_or(&none);
+            let merged = merge(old, changes, next..end)?;
+            self.bytes -= old.memory();
+            self.entries -= old.len() as u64;
+            self.bytes += merged.iter().map(Entries::memory).sum::<usize>();
+            self.entries += merged.iter().map(|p| p.len() as u64).sum::<u64>();
+            match <[Entries; 1]>::try_from(merged) {
+                Ok([one]) if page < self.pages.len() => self.pages[page] = one,
+                Ok(one) => replaced.push((page, one.into())),
+                Err(many) => replaced.push((page, many)),
+            }
+            next = end;
+        }
+        self.replace(replaced);
+        Ok(())
+    }
+
+    /// Puts lists of pages into the places of pages, in one pass.
+    fn replace(&mut self, replaced: Vec<(usize, Vec<Entries>)>) {
+        if replaced.is_empty() {
+            return;
+        }
+        let old = std::mem::take(&mut self.pages);
+        let mut pages = Vec::with_capacity(old.len() + replaced.len());
+        let mut replaced = replaced.into_iter().peekable();
+        for (i, page) in old.into_iter().enumerate() {
+            match replaced.next_if(|(at, _)| *at == i) {
+                Some((_, fresh)) => pages.extend(fresh),
+                None => pages.push(page),
+            }
+        }
+        replaced.for_each(|(_, fresh)| pages.extend(fresh));
+        self.pages = pages;
+    }
+}
+
+/// The sum of a page and some changes as pages.
+fn merge(page: &Entries, changes: &Entries, range: std::ops::Range<usize>) -> Result<Vec<Entries>> {
+    let most = page.len() + range.len();
+    // Of what fits one page the half may go away again; else the pages come out half full at least.
+    let limit = if most <= PAGE_ENTRIES { PAGE_ENTRIES } else { SPLIT_ENTRIES };
+    let mut out = Vec::new();
+    let mut current = Entries::default();
+    let mut push = |key: &[u8], weight: i64| -> Result<()> {
+        match weight {
+            ..0 => {
+                let text = "a row of an ordered state was retracted more often than added";
+                return Err(Error::Internal(text.to_owned()));
+            }
+            0 => return Ok(()),
+            1.. => {}
+        }
+        if current.len() == limit {
+            out.push(std::mem::take(&mut current));
+        }
+        current.push(key, weight)
+    };
+    let mut at = 0;
+    for i in range {
+        let key = changes.key(i);
+        let mut weight = changes.weight(i);
+        while at < page.len() && page.key(at) < key {
+            push(page.key(at), page.weight(at))?;
+            at += 1;
+        }
+        if at < page.len() && page.key(at) == key {
+            weight += page.weight(at);
+            at += 1;
+        }
+        push(key, weight)?;
+    }
+    while at < page.len() {
+        push(page.key(at), page.weight(at))?;
+        at += 1;
+    }
+    if !current.is_empty() {
+        out.push(current);
+    }
+    out.iter_mut().for_each(Entries::shrink);
+    Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::{Entries, Spine};
+
+    fn entries(list: &BTreeMap<u32, i64>) -> Entries {
+        let mut out = Entries::default();
+        for (key, weight) in list {
+            out.push(&key.to_be_bytes(), *weight).expect("small");
+        }
+        out
+    }
+
+    fn contents(spine: &Spine) -> BTreeMap<u32, i64> {
+        let key = |k: &[u8]| u32::from_be_bytes(k.try_into().expect("four bytes"));
+        spine.starting_with(&[]).map(|(k, w)| (key(k), w)).collect()
+    }
+
+    #[test]
+    fn it_is_a_sorted_bag() {
+        let mut spine = Spine::default();
+        let mut model: BTreeMap<u32, i64> = BTreeMap::new();
+        let mut x = 1u32;
+        for round in 0..200u32 {
+            let mut changes = BTreeMap::new();
+            for _ in 0..(round % 7) * 60 {
+                x = x.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                let key = x >> 18;
+                let have = model.get(&key).copied().unwrap_or(0);
+                let change = if have > 0 && x & 1 == 0 { -have } else { 1 };
+                changes.insert(key, change);
+            }
+            for (key, change) in &changes {
+                *model.entry(*key).or_default() += change;
+            }
+            model.retain(|_, w| *w != 0);
+            spine.apply(&entries(&changes)).expect("weights stay positive");
+            assert_eq!(contents(&spine), model, "round {round}");
+            assert_eq!(spine.len(), model.len() as u64);
+        }
+        let at = spine.seek(&5000u32.to_be_bytes());
+        let first = spine.get(at).map(|(k, _)| k.to_vec());
+        let expected = model.range(5000..).next().map(|(k, _)| k.to_be_bytes().to_vec());
+        assert_eq!(first, expected, "seek finds the first not below");
+        let rest: BTreeMap<u32, i64> = model.iter().map(|(k, w)| (*k, -w)).collect();
+        spine.apply(&entries(&rest)).expect("all goes");
+        assert!(spine.is_empty() && spine.pages.is_empty(), "nothing is left");
+        assert!(spine.apply(&entries(&BTreeMap::from([(1, -1)]))).is_err(), "below zero");
+    }
+}

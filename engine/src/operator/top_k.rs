@@ -1,0 +1,308 @@
+//! The first rows of each partition in an order.
+//!
+//! **Meaning**     ORDER BY … LIMIT/OFFSET, DISTINCT ON, `row_number() OVER (…) <= k`: rows `skip` to
+//!                 `skip + fetch` of each partition, with their number if asked for.
+//! **Delta rule**  per partition that dA touches before its last shown row: the difference of what is
+//!                 shown before and after.
+//! **State**       all rows in order ([`OrderedRows`]); of an append-only input just those that can show.
+//! **Cost**        per input row O(log n); per changed partition `skip + fetch` rows read.
+//! **Time**        as the input.
+//!
+//! OFFSET without LIMIT shows all rows but the first `skip`: what is shown changes by dA less the change
+//! of those.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Int64Array, RecordBatch};
+use arrow::datatypes::{Schema, SchemaRef};
+use levada_planner::delta_plan::TopK as TopKNode;
+use levada_storage::delta::{Delta, DeltaBatch};
+
+use crate::arrangement::ordered::OrderedRows;
+use crate::arrangement::project;
+use crate::arrangement::spine::Entries;
+use crate::error::Result;
+use crate::operator::evaluate::batch_of;
+use crate::operator::{Operator, OperatorMetrics, StateRun, Tick};
+
+/// The operator.
+#[derive(Debug)]
+pub struct TopK {
+    rows: OrderedRows,
+    /// Rows before the first that is shown.
+    skip: i64,
+    /// Rows before the first that is not read any more.
+    end: i64,
+    /// Whether the rows that are read are those that are not shown.
+    hides: bool,
+    insert_only: bool,
+    /// Columns of the input, then the number.
+    output: Vec<usize>,
+    number: usize,
+    schema: SchemaRef,
+    metrics: OperatorMetrics,
+}
+
+/// A change of the output.
+struct Shown {
+    /// Which list holds the key, and where.
+    key: (bool, usize),
+    weight: i64,
+    number: i64,
+}
+
+impl TopK {
+    /// The operator for `node` over an input of this schema.
+    ///
+    /// # Errors
+    /// When a column has no order.
+    pub fn new(
+        node: &TopKNode,
+        input: &Schema,
+        insert_only: bool,
+        output: SchemaRef,
+    ) -> Result<Self> {
+        let rows = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+        let (skip, end) = match node.fetch {
+            Some(fetch) => (rows(node.skip), rows(node.skip).saturating_add(rows(fetch))),
+            None => (0, rows(node.skip)),
+        };
+        Ok(Self {
+            rows: OrderedRows::new(input, &node.partition, &node.order)?,
+            skip,
+            end,
+            hides: node.fetch.is_none(),
+            insert_only: insert_only && node.fetch.is_some(),
+            output: node.output.clone(),
+            number: input.fields().len(),
+            schema: output,
+            metrics: OperatorMetrics::default(),
+        })
+    }
+
+    /// Adds the first rows of a partition to `top`.
+    fn read(&self, prefix: &[u8], top: &mut Entries) -> Result<Range<usize>> {
+        let first = top.len();
+        let mut left = self.end;
+        for (key, weight) in self.rows.spine().starting_with(prefix) {
+            if left <= 0 {
+                break;
+            }
+            top.push(key, weight.min(left))?;
+            left -= weight;
+        }
+        Ok(first..top.len())
+    }
+
+    /// Adds the first rows of the sum of `old` and `changes` to `top`.
+    fn merge(
+        &self,
+        (old, old_range): (&Entries, Range<usize>),
+        (changes, range): (&Entries, Range<usize>),
+        top: &mut Entries,
+    ) -> Result<Range<usize>> {
+        let first = top.len();
+        let mut left = self.end;
+        let (mut a, mut b) = (old_range.start, range.start);
+        while left > 0 && (a < old_range.end || b < range.end) {
+            let order = if a == old_range.end {
+                std::cmp::Ordering::Greater
+            } else if b == range.end {
+                std::cmp::Ordering::Less
+            } else {
+                old.key(a).cmp(changes.key(b))
+            };
+            let (key, weight) = match order {
+                std::cmp::Ordering::Less => (old.key(a), old.weight(a)),
+                std::cmp::Ordering::Greater => (changes.key(b), changes.weight(b)),
+                std::cmp::Ordering::Equal => (old.key(a), old.weight(a) + changes.weight(b)),
+            };
+            a += usize::from(order.is_le());
+            b += usize::from(order.is_ge());
+            top.push(key, weight.min(left))?;
+            left -= weight;
+        }
+        Ok(first..top.len())
+    }
+
+    /// Whether changes from `first` on cannot be seen: all that shows comes before.
+    fn is_beyond(&self, first: &[u8], (top, range): (&Entries, &Range<usize>)) -> bool {
+        let shown: i64 = range.clone().map(|i| top.weight(i)).sum();
+        shown >= self.end && range.end > range.start && top.key(range.end - 1) < first
+    }
+
+    /// What of two lists of one partition differs, in the rows that are shown.
+    fn compare(
+        &self,
+        (old, old_range): (&Entries, Range<usize>),
+        (new, new_range): (&Entries, Range<usize>),
+        out: &mut Vec<Shown>,
+    ) {
+        if self.output.contains(&self.number) {
+            let (mut olds, mut news) = (self.units(old, old_range), self.units(new, new_range));
+            loop {
+                let (a, b) = (olds.next(), news.next());
+                if a.is_none() && b.is_none() {
+                    return;
+                }
+                if let (Some((i, _)), Some((j, _))) = (a, b)
+                    && old.key(i) == new.key(j)
+                {
+                    continue;
+                }
+                out.extend(a.map(|(i, number)| Shown { key: (false, i), weight: -1, number }));
+                out.extend(b.map(|(j, number)| Shown { key: (true, j), weight: 1, number }));
+            }
+        }
+        let (old_list, new_list) = (self.shown(old, old_range), self.shown(new, new_range));
+        let (mut a, mut b) = (old_list.peekable(), new_list.peekable());
+        loop {
+            let order = match (a.peek(), b.peek()) {
+                (None, None) => return,
+                (Some(_), None) => std::cmp::Ordering::Less,
+                (None, Some(_)) => std::cmp::Ordering::Greater,
+                (Some((i, _)), Some((j, _))) => old.key(*i).cmp(new.key(*j)),
+            };
+            let was = if order.is_le() { a.next() } else { None };
+            let is = if order.is_ge() { b.next() } else { None };
+            let weight = is.map_or(0, |(_, w)| w) - was.map_or(0, |(_, w)| w);
+            let key = is.map_or_else(|| (false, was.map_or(0, |(i, _)| i)), |(j, _)| (true, j));
+            if weight != 0 {
+                out.push(Shown { key, weight, number: 0 });
+            }
+        }
+    }
+
+    /// The entries of a list that are shown, with how many of their rows are.
+    fn shown<'a>(
+        &self,
+        top: &'a Entries,
+        range: Range<usize>,
+    ) -> impl Iterator<Item = (usize, i64)> + use<'a> {
+        let mut skip = self.skip;
+        range.filter_map(move |i| {
+            let hidden = skip.min(top.weight(i));
+            skip -= hidden;
+            let weight = top.weight(i) - hidden;
+            (weight > 0).then_some((i, weight))
+        })
+    }
+
+    /// The rows that are shown one by one, with their numbers from 1.
+    fn units<'a>(
+        &self,
+        top: &'a Entries,
+        range: Range<usize>,
+    ) -> impl Iterator<Item = (usize, i64)> + use<'a> {
+        let first = self.skip;
+        let rows = self
+            .shown(top, range)
+            .flat_map(|(i, weight)| std::iter::repeat_n(i, usize::try_from(weight).unwrap_or(0)));
+        rows.zip(first + 1..)
+    }
+
+    /// The output rows of changes.
+    fn batch(&self, shown: &[Shown], old: &Entries, new: &Entries) -> Result<RecordBatch> {
+        let key = |s: &Shown| if s.key.0 { new.key(s.key.1) } else { old.key(s.key.1) };
+        let columns = self.rows.decode(shown.iter().map(key))?;
+        let column = |c: &usize| match columns.get(*c) {
+            Some(column) => ArrayRef::clone(column),
+            None => Arc::new(Int64Array::from_iter_values(shown.iter().map(|s| s.number))) as _,
+        };
+        let columns = self.output.iter().map(column).collect();
+        Ok(batch_of(&self.schema, columns, shown.len())?)
+    }
+}
+
+impl Operator for TopK {
+    fn step(&mut self, _tick: &Tick, inputs: &[&Delta]) -> Result<Delta> {
+        let mut out = Delta { ok: Vec::new(), err: inputs[0].err.clone() };
+        self.metrics.rows_in += inputs[0].rows() as u64;
+        let changes = self.rows.changes(inputs[0])?;
+        let (mut old, mut new) = (Entries::default(), Entries::default());
+        // Of the partitions where something may show: prefix, changes, what was shown.
+        let mut affected: Vec<(&[u8], Range<usize>, Range<usize>)> = Vec::new();
+        for (range, prefix) in changes.partitions() {
+            let was = self.read(prefix, &mut old)?;
+            if !self.is_beyond(changes.entries.key(range.start), (&old, &was)) {
+                affected.push((prefix, range, was));
+            }
+        }
+        let mut shown = Vec::new();
+        if self.insert_only {
+            let mut kept = Entries::default();
+            for (_, range, was) in affected {
+                let first = new.len();
+                let is = self.merge((&old, was.clone()), (&changes.entries, range), &mut new)?;
+                difference((&old, was.clone()), (&new, first..is.end), &mut kept)?;
+                self.compare((&old, was), (&new, is), &mut shown);
+            }
+            self.rows.apply(&kept)?;
+        } else {
+            self.rows.apply(&changes.entries)?;
+            for (prefix, _, was) in affected {
+                let is = self.read(prefix, &mut new)?;
+                self.compare((&old, was), (&new, is), &mut shown);
+            }
+        }
+        if self.hides {
+            for batch in &inputs[0].ok {
+                let columns = project(batch.columns.columns(), &self.output);
+                let columns = batch_of(&self.schema, columns, batch.len())?;
+                out.push(DeltaBatch { columns, weights: batch.weights.clone() });
+            }
+        }
+        if !shown.is_empty() {
+            let sign = if self.hides { -1 } else { 1 };
+            let weights = shown.iter().map(|s| sign * s.weight).collect();
+            out.push(DeltaBatch::weighted(self.batch(&shown, &old, &new)?, weights));
+        }
+        self.metrics.rows_out += out.rows() as u64;
+        Ok(out)
+    }
+
+    fn freeze(&mut self, full: bool) -> Result<Vec<StateRun>> {
+        self.rows.freeze(0, full)
+    }
+
+    fn restore(&mut self, runs: &[StateRun]) -> Result<()> {
+        self.rows.restore(runs)
+    }
+
+    fn metrics(&self) -> OperatorMetrics {
+        OperatorMetrics {
+            state_rows: self.rows.spine().len(),
+            state_bytes: self.rows.bytes(),
+            state_rows_touched: self.rows.spine().touched(),
+            ..self.metrics
+        }
+    }
+}
+
+/// Adds `new` - `old` to `out`, which is ascending as they are.
+fn difference(
+    (old, old_range): (&Entries, Range<usize>),
+    (new, new_range): (&Entries, Range<usize>),
+    out: &mut Entries,
+) -> Result<()> {
+    let (mut a, mut b) = (old_range.start, new_range.start);
+    while a < old_range.end || b < new_range.end {
+        let order = if a == old_range.end {
+            std::cmp::Ordering::Greater
+        } else if b == new_range.end {
+            std::cmp::Ordering::Less
+        } else {
+            old.key(a).cmp(new.key(b))
+        };
+        let key = if order.is_le() { old.key(a) } else { new.key(b) };
+        let was = if order.is_le() { old.weight(a) } else { 0 };
+        let is = if order.is_ge() { new.weight(b) } else { 0 };
+        if was != is {
+            out.push(key, is - was)?;
+        }
+        a += usize::from(order.is_le());
+        b += usize::from(order.is_ge());
+    }
+    Ok(())
+}

@@ -1,0 +1,89 @@
+//! `row_number() OVER (…) <= k`: a filter on a row's number reads only the first rows of each partition.
+
+use arrow::datatypes::DataType;
+use datafusion::common::{DFSchema, ScalarValue};
+use datafusion::logical_expr::expr::WindowFunction;
+use datafusion::logical_expr::utils::{conjunction, split_conjunction};
+use datafusion::logical_expr::{
+    BinaryExpr, Expr, Filter, LogicalPlan, Operator, Window, WindowFunctionDefinition,
+};
+
+use super::window::call_of;
+use super::{Builder, column_position, expression, has_subquery, output_schema};
+use crate::delta_plan::{NodeId, Op};
+use crate::error::Result;
+
+impl Builder<'_> {
+    /// The filter, if it bounds the row number that its input computes.
+    pub(super) fn ranked(&mut self, filter: &Filter) -> Result<Option<NodeId>> {
+        let LogicalPlan::Window(window) = filter.input.as_ref() else { return Ok(None) };
+        let Some(call) = row_number(window) else { return Ok(None) };
+        let number = window.input.schema().fields().len();
+        let conjuncts = split_conjunction(&filter.predicate);
+        let bounds = conjuncts.iter().map(|c| bound(c, &window.schema, number));
+        let Some((which, (skip, fetch))) =
+            bounds.enumerate().find_map(|(i, bound)| bound.map(|b| (i, b)))
+        else {
+            return Ok(None);
+        };
+        let params = &call.params;
+        let exprs = params.partition_by.iter().chain(params.order_by.iter().map(|k| &k.expr));
+        if exprs.into_iter().any(has_subquery) {
+            return Ok(None);
+        }
+        let input = self.plan(&window.input)?;
+        let from = window.input.schema();
+        let Some(ordered) = self.ordered(input, from, &params.partition_by, &params.order_by)?
+        else {
+            return Ok(None);
+        };
+        let widened = self.nodes[ordered.input].schema.fields().len();
+        let output = (0..number).chain([widened]).collect();
+        let schema = output_schema(&window.schema);
+        let first = self.numbered(ordered, (skip, fetch), output, schema);
+        let rest = conjuncts.into_iter().enumerate().filter(|(i, _)| *i != which);
+        let Some(rest) = conjunction(rest.map(|(_, c)| c.clone())) else {
+            return Ok(Some(first));
+        };
+        let predicate = expression(&rest, &window.schema)?;
+        let node = &self.nodes[first];
+        let (schema, properties) = (node.schema.clone(), node.properties.clone());
+        Ok(Some(self.add(Op::Filter(predicate), vec![first], schema, properties)))
+    }
+}
+
+/// The only call of the window, if it numbers rows.
+fn row_number(window: &Window) -> Option<&WindowFunction> {
+    let [only] = &window.window_expr[..] else { return None };
+    let call = call_of(only)?;
+    let numbers = match &call.fun {
+        WindowFunctionDefinition::WindowUDF(function) => function.name() == "row_number",
+        WindowFunctionDefinition::AggregateUDF(_) => false,
+    };
+    let plain = call.params.filter.is_none() && !call.params.distinct;
+    let is_bigint = window.schema.fields().last().map(|f| f.data_type()) == Some(&DataType::Int64);
+    (numbers && plain && is_bigint).then_some(call)
+}
+
+/// Rows to skip and to fetch, if `condition` says just that of column `number`.
+fn bound(condition: &Expr, schema: &DFSchema, number: usize) -> Option<(usize, usize)> {
+    let Expr::BinaryExpr(BinaryExpr { left, op, right }) = condition else { return None };
+    let (op, literal) = match (left.as_ref(), right.as_ref()) {
+        (column, Expr::Literal(value, _)) if column_position(column, schema) == Some(number) => {
+            (*op, value)
+        }
+        (Expr::Literal(value, _), column) if column_position(column, schema) == Some(number) => {
+            (op.swap()?, value)
+        }
+        _ => return None,
+    };
+    let ScalarValue::Int64(Some(k)) = literal.cast_to(&DataType::Int64).ok()? else { return None };
+    let rows = |n: i64| usize::try_from(n.max(0)).ok();
+    match op {
+        Operator::LtEq => Some((0, rows(k)?)),
+        Operator::Lt => Some((0, rows(k.checked_sub(1)?)?)),
+        Operator::Eq if k < 1 => Some((0, 0)),
+        Operator::Eq => Some((rows(k - 1)?, 1)),
+        _ => None,
+    }
+}

@@ -1,0 +1,104 @@
+//! Ties: where the order of rows decides what a query gives, all columns decide it.
+//!
+//! The order of equal sort keys is no property of the data, so two runs of such a query may differ. Before
+//! a query is maintained, or compared with what is maintained, every order in it that matters is completed
+//! by all columns of its rows, ascending and NULLs last. Peers stay peers: the order of a window is
+//! completed below the window, which still ranks and frames by its own.
+
+use std::sync::Arc;
+
+use datafusion::common::tree_node::Transformed;
+use datafusion::error::Result as Completed;
+use datafusion::logical_expr::{
+    Distinct, DistinctOn, Expr, Limit, LogicalPlan, Sort, SortExpr, Window,
+};
+
+use super::window::call_of;
+use crate::error::Result;
+
+/// `plan` with every order that decides something made total.
+///
+/// # Errors
+/// When a plan cannot be rebuilt.
+pub fn break_ties(plan: LogicalPlan) -> Result<LogicalPlan> {
+    let rewritten = plan.transform_up_with_subqueries(|node| match node {
+        LogicalPlan::Limit(limit) => Ok(Transformed::yes(total_order(limit))),
+        LogicalPlan::Sort(sort) if sort.fetch.is_some() => {
+            let fetch = sort.fetch;
+            let LogicalPlan::Sort(mut sort) = sorted(LogicalPlan::Sort(sort)) else {
+                unreachable!("a sort stays a sort")
+            };
+            sort.fetch = fetch;
+            Ok(Transformed::yes(LogicalPlan::Sort(sort)))
+        }
+        LogicalPlan::Window(window) => Ok(Transformed::yes(ordered_window(window)?)),
+        LogicalPlan::Distinct(Distinct::On(on)) => Ok(Transformed::yes(first_of_group(on)?)),
+        other => Ok(Transformed::no(other)),
+    })?;
+    Ok(rewritten.data)
+}
+
+fn total_order(limit: Limit) -> LogicalPlan {
+    let input = Arc::unwrap_or_clone(limit.input);
+    LogicalPlan::Limit(Limit {
+        skip: limit.skip,
+        fetch: limit.fetch,
+        input: Arc::new(sorted(input)),
+    })
+}
+
+/// `plan` sorted by what it is sorted by already, then by all its columns.
+fn sorted(plan: LogicalPlan) -> LogicalPlan {
+    // A projection over a sort keeps its order; the ties are broken below it, where all columns are.
+    if let LogicalPlan::Projection(mut projection) = plan {
+        if matches!(projection.input.as_ref(), LogicalPlan::Sort(_) | LogicalPlan::Projection(_)) {
+            projection.input = Arc::new(sorted(Arc::unwrap_or_clone(projection.input)));
+            return LogicalPlan::Projection(projection);
+        }
+        return sort_by_all(LogicalPlan::Projection(projection));
+    }
+    sort_by_all(plan)
+}
+
+fn sort_by_all(plan: LogicalPlan) -> LogicalPlan {
+    let (mut expr, input) = match plan {
+        LogicalPlan::Sort(sort) => (sort.expr, sort.input),
+        other => (Vec::new(), Arc::new(other)),
+    };
+    complete(&mut expr, &input);
+    LogicalPlan::Sort(Sort { expr, input, fetch: None })
+}
+
+/// Adds the columns of `plan` that `order` does not name.
+fn complete(order: &mut Vec<SortExpr>, plan: &LogicalPlan) {
+    for column in plan.schema().columns() {
+        let column = Expr::Column(column);
+        if !order.iter().any(|e: &SortExpr| e.expr == column) {
+            order.push(column.sort(true, false));
+        }
+    }
+}
+
+/// The window over rows in the total order that its first call begins.
+fn ordered_window(mut window: Window) -> Completed<LogicalPlan> {
+    let Some(call) = window.window_expr.first().and_then(call_of) else {
+        return Ok(LogicalPlan::Window(window));
+    };
+    let partition = call.params.partition_by.iter().map(|e| e.clone().sort(true, false));
+    let mut expr: Vec<SortExpr> = partition.chain(call.params.order_by.iter().cloned()).collect();
+    complete(&mut expr, &window.input);
+    let input = LogicalPlan::Sort(Sort { expr, input: window.input, fetch: None });
+    window.input = Arc::new(input);
+    Ok(LogicalPlan::Window(window))
+}
+
+/// `DISTINCT ON` whose order names all columns of its input.
+fn first_of_group(on: DistinctOn) -> Completed<LogicalPlan> {
+    let mut order = on.sort_expr.unwrap_or_default();
+    if order.is_empty() {
+        order.extend(on.on_expr.iter().map(|e| e.clone().sort(true, false)));
+    }
+    complete(&mut order, &on.input);
+    let on = DistinctOn::try_new(on.on_expr, on.select_expr, Some(order), on.input)?;
+    Ok(LogicalPlan::Distinct(Distinct::On(on)))
+}
