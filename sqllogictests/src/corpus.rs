@@ -110,8 +110,7 @@ impl Run {
         for step in self.mirror.steps() {
             let told = self.mirror.take(&step, &mut self.database).await;
             if matches!(step, Step::Fill(_)) {
-                let first = views.len();
-                self.make(std::mem::take(&mut late), first, &mut views).await;
+                self.make(std::mem::take(&mut late), GROUP_MAX, &mut views).await;
             }
             if let Err(e) = told {
                 for view in views.iter_mut().filter(|view| !view.wrong) {

@@ -241,6 +241,8 @@ fn plain(data_type: &DataType) -> DataType {
         DataType::LargeUtf8 | DataType::Utf8View => DataType::Utf8,
         DataType::LargeBinary | DataType::BinaryView => DataType::Binary,
         DataType::Dictionary(_, value) => plain(value),
+        // What is always NULL is stored as text.
+        DataType::Null => DataType::Utf8,
         other => other.clone(),
     }
 }

@@ -164,9 +164,30 @@ async fn step(
             }
             Ok(None)
         }
+        Action::Include(path) => include(path, target, corpus).await,
         Action::Reopen => target.reopen().await.map(|()| None),
         Action::Halt => Ok(None),
     }
+}
+
+/// Plays the records of another file; the first difference carries its line.
+async fn include(path: &str, target: &mut dyn Target, corpus: &Path) -> Result<Option<String>> {
+    let text = std::fs::read_to_string(corpus.join(path))
+        .with_context(|| format!("could not read {path}"))?;
+    let mut script = Script::parse(&text).with_context(|| path.to_owned())?;
+    let labels = target.labels();
+    for record in &mut script.records {
+        if record.action.is_none() || !record.applies(&labels) {
+            continue;
+        }
+        let (line, sql) = (record.line, shown(record));
+        let place = || format!("{path} line {line}: {sql}");
+        let played = Box::pin(step(record, target, corpus, Purpose::Compare)).await;
+        if let Some(what) = played.with_context(place)? {
+            return Ok(Some(format!("{}\n{what}", place())));
+        }
+    }
+    Ok(None)
 }
 
 fn compare_statement(statement: &Statement, answer: &Result<Answer, Failure>) -> Option<String> {

@@ -15,6 +15,7 @@
 //! | `copy from to` | copies a file of the corpus into the script's folder |
 //! | `remove path` | deletes a file of the script's folder |
 //! | `parquet T rowsort path` | the rows of the Parquet files that match the pattern in the script's folder |
+//! | `include path` | plays another file of the corpus; its expectations are compared, never rewritten |
 //! | `reopen` | closes the database in order and opens it again |
 //! | `halt` | the rest of the file is left out |
 //!
@@ -75,6 +76,8 @@ pub enum Action {
     Remove(String),
     /// Reads Parquet files.
     Parquet(Parquet),
+    /// Plays another file of the corpus.
+    Include(String),
     /// Closes and opens the database.
     Reopen,
     /// Ends the file.
@@ -273,6 +276,7 @@ fn action(directive: &str, rest: &[&str], line: usize) -> Result<Action, ScriptE
             .map(|(from, to)| Action::Copy { from: from.to_owned(), to: to.trim().to_owned() })
             .ok_or_else(|| fail("copy needs two paths".to_owned())),
         "remove" => Ok(Action::Remove(arguments.to_owned())),
+        "include" => Ok(Action::Include(arguments.to_owned())),
         "reopen" => Ok(Action::Reopen),
         "halt" => Ok(Action::Halt),
         _ => Err(fail(format!("unknown directive \"{word}\""))),
@@ -366,6 +370,7 @@ impl fmt::Display for Action {
             }
             Self::Copy { from, to } => writeln!(f, "copy {from} {to}"),
             Self::Remove(path) => writeln!(f, "remove {path}"),
+            Self::Include(path) => writeln!(f, "include {path}"),
             Self::Reopen => writeln!(f, "reopen"),
             Self::Halt => writeln!(f, "halt"),
         }

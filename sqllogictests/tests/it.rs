@@ -6,6 +6,7 @@
 //! | `corpus` | queries of foreign scripts are maintained as views |
 //! | `crash` | SIGKILL loses and duplicates nothing |
 //! | `damage` | damaged views are made anew, damaged tables refused |
+//! | `laws` | what must not matter does not: splits, cancellation, the order of tables, when a view is made |
 //! | `random` | random views over random tables equal their queries |
 //! | `slt` | scripts in four modes, over the wire, and against PostgreSQL |
 
@@ -21,6 +22,8 @@ mod corpus;
 mod crash;
 #[path = "it/damage.rs"]
 mod damage;
+#[path = "it/laws.rs"]
+mod laws;
 #[path = "it/random.rs"]
 mod random;
 #[path = "it/slt.rs"]

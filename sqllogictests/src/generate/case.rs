@@ -162,7 +162,11 @@ impl Case {
         Ok(())
     }
 
-    async fn apply(&self, epoch: &Epoch, database: &mut Embedded) -> Result<()> {
+    /// Commits an epoch.
+    ///
+    /// # Errors
+    /// When the engine refuses it.
+    pub async fn apply(&self, epoch: &Epoch, database: &mut Embedded) -> Result<()> {
         let table = &self.tables[epoch.table];
         let select = format!("SELECT * FROM {} LIMIT 0", table.name);
         let (schema, _) = database.rows(&select).await?;

@@ -200,6 +200,8 @@ impl Query {
         let here = match self {
             Self::Aggregate(a) => a.keys.is_empty(),
             Self::Scalar(s) => s.key.is_none(),
+            // Whether the list is empty, and whether it holds a NULL, is counted.
+            Self::Semi(s) => s.kind == "NOT IN",
             _ => false,
         };
         here || self.inputs().iter().any(|q| q.has_global_aggregate())
