@@ -15,6 +15,7 @@ use crate::operator::join::Join;
 use crate::operator::project::Project;
 use crate::operator::top_k::TopK;
 use crate::operator::union::Union;
+use crate::operator::unnest::Unnest;
 use crate::operator::window::Window;
 
 /// The running form of node `id` of `plan`.
@@ -56,6 +57,9 @@ pub fn lower_with(plan: &DeltaPlan, id: NodeId, width: HashWidth) -> Result<Box<
         Op::Join(join) => {
             let inputs = [input(0)?.schema.as_ref(), input(1)?.schema.as_ref()];
             Box::new(Join::new(join, inputs, Arc::clone(&node.schema), width)?)
+        }
+        Op::Unnest(unnest) => {
+            Box::new(Unnest::new(unnest, &input(0)?.schema, Arc::clone(&node.schema)))
         }
         Op::TopK(top_k) => {
             let input = input(0)?;

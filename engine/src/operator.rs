@@ -21,6 +21,7 @@ pub mod project;
 pub mod row_error;
 pub mod top_k;
 pub mod union;
+pub mod unnest;
 pub mod window;
 
 use arrow::array::RecordBatch;

@@ -8,7 +8,7 @@
 //! |---|---|---|
 //! | `Relation` | a stored relation | - |
 //! | `Constant` | fixed rows, once | - |
-//! | `Filter`, `Project`, `Union` | rows one by one | `O(delta)` |
+//! | `Filter`, `Project`, `Union`, `Unnest` | rows one by one | `O(delta)` |
 //! | `Distinct` | each row once | `O(delta)` |
 //! | `Aggregate` | one row per group | `O(delta)`; `O(group)` where a call needs all rows of its group |
 //! | `Join` | equi-join of any kind, with residual | `O(delta + matches)` |
@@ -21,5 +21,5 @@ pub mod node;
 pub use node::{
     Aggregate, AggregateCall, AggregateFunction, CostClass, DeltaPlan, Expression, Fingerprint,
     Holistic, HolisticInput, Join, JoinKind, Node, NodeId, Op, Properties, Recompute, SortKey,
-    TopK, Window, WindowCall,
+    TopK, Unnest, Window, WindowCall,
 };

@@ -48,6 +48,11 @@ pub fn describe(node: &Node) -> String {
             format!("Project [{}]", texts.join(", "))
         }
         Op::Union => "Union".to_owned(),
+        Op::Unnest(unnest) => {
+            let lists = unnest.lists.iter().map(|(column, _)| column);
+            let columns = lists.chain(&unnest.structs).map(|column| format!("#{column}"));
+            format!("Unnest [{}]", columns.collect::<Vec<_>>().join(", "))
+        }
         Op::Distinct => "Distinct".to_owned(),
         Op::Aggregate(aggregate) => describe_aggregate(aggregate),
         Op::Join(join) => describe_join(join),
@@ -139,6 +144,11 @@ fn state(op: &Op) -> &'static str {
         },
         Op::TopK(_) | Op::Window(_) => "  state=rows in order",
         Op::Recompute(_) => "  state=last output",
-        Op::Relation { .. } | Op::Constant(_) | Op::Filter(_) | Op::Project(_) | Op::Union => "",
+        Op::Relation { .. }
+        | Op::Constant(_)
+        | Op::Filter(_)
+        | Op::Project(_)
+        | Op::Union
+        | Op::Unnest(_) => "",
     }
 }

@@ -17,6 +17,7 @@ mod recompute;
 mod relation;
 mod ties;
 mod union;
+mod unnest;
 mod values;
 mod window;
 
@@ -99,7 +100,7 @@ impl Builder<'_> {
             LogicalPlan::Sort(sort) => self.sorted_first(plan, sort),
             LogicalPlan::Limit(limit) => self.limit(plan, limit),
             LogicalPlan::Window(window) => self.window(plan, window),
-            LogicalPlan::Unnest(_) => self.recompute(plan, "UNNEST"),
+            LogicalPlan::Unnest(unnest) => self.unnest(unnest),
             LogicalPlan::RecursiveQuery(_) => self.recompute(plan, "recursive query"),
             LogicalPlan::Subquery(subquery) => self.plan(&subquery.subquery),
             LogicalPlan::Repartition(repartition) => self.plan(&repartition.input),

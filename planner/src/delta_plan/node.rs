@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::compute::SortOptions;
 use arrow::datatypes::{DataType, SchemaRef};
-use datafusion::common::ScalarValue;
+use datafusion::common::{ScalarValue, UnnestOptions};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::aggregate::AggregateFunctionExpr;
 use datafusion::physical_expr::window::WindowExpr;
@@ -100,6 +100,8 @@ pub enum Op {
     Union,
     /// Every row that occurs, once.
     Distinct,
+    /// A row for each element of lists.
+    Unnest(Unnest),
     /// Groups.
     Aggregate(Aggregate),
     /// Equi-join.
@@ -255,6 +257,17 @@ pub struct Join {
     pub output: Vec<usize>,
 }
 
+/// Lists whose elements become rows, and structs whose fields become columns.
+#[derive(Clone, Debug)]
+pub struct Unnest {
+    /// Input columns of lists, each with the levels that are taken off; several zip up.
+    pub lists: Vec<(usize, usize)>,
+    /// Input columns of structs.
+    pub structs: Vec<usize>,
+    /// What becomes of NULL and empty lists.
+    pub options: UnnestOptions,
+}
+
 /// A column that rows are ordered by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SortKey {
@@ -337,6 +350,7 @@ impl Op {
             | Self::Filter(_)
             | Self::Project(_)
             | Self::Union
+            | Self::Unnest(_)
             | Self::Distinct => CostClass::Delta,
             Self::Aggregate(aggregate) if aggregate.is_holistic() => CostClass::Group,
             Self::Aggregate(_) => CostClass::Delta,

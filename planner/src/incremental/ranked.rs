@@ -1,11 +1,14 @@
 //! `row_number() OVER (…) <= k`: a filter on a row's number reads only the first rows of each partition.
 
+use std::sync::Arc;
+
 use arrow::datatypes::DataType;
+use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::logical_expr::expr::WindowFunction;
 use datafusion::logical_expr::utils::{conjunction, split_conjunction};
 use datafusion::logical_expr::{
-    BinaryExpr, Expr, Filter, LogicalPlan, Operator, Window, WindowFunctionDefinition,
+    BinaryExpr, Expr, Filter, LogicalPlan, Operator, Projection, Window, WindowFunctionDefinition,
 };
 
 use super::window::call_of;
@@ -16,7 +19,18 @@ use crate::error::Result;
 impl Builder<'_> {
     /// The filter, if it bounds the row number that its input computes.
     pub(super) fn ranked(&mut self, filter: &Filter) -> Result<Option<NodeId>> {
-        let LogicalPlan::Window(window) = filter.input.as_ref() else { return Ok(None) };
+        match filter.input.as_ref() {
+            LogicalPlan::Window(window) => self.ranked_window(filter, window),
+            LogicalPlan::Projection(projection) => {
+                let Some(below) = below(filter, projection)? else { return Ok(None) };
+                let Some(ranked) = self.ranked(&below)? else { return Ok(None) };
+                Ok(Some(self.project_node(ranked, projection)?))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn ranked_window(&mut self, filter: &Filter, window: &Window) -> Result<Option<NodeId>> {
         let Some(call) = row_number(window) else { return Ok(None) };
         let number = window.input.schema().fields().len();
         let conjuncts = split_conjunction(&filter.predicate);
@@ -50,6 +64,24 @@ impl Builder<'_> {
         let (schema, properties) = (node.schema.clone(), node.properties.clone());
         Ok(Some(self.add(Op::Filter(predicate), vec![first], schema, properties)))
     }
+}
+
+/// The filter below a projection that only picks columns.
+fn below(filter: &Filter, projection: &Projection) -> Result<Option<Filter>> {
+    let from = projection.input.schema();
+    let picked: Option<Vec<usize>> =
+        projection.expr.iter().map(|e| column_position(e, from)).collect();
+    let Some(picked) = picked else { return Ok(None) };
+    let columns = from.columns();
+    let predicate = filter.predicate.clone().transform_up(|expr| {
+        match column_position(&expr, &projection.schema) {
+            Some(position) if matches!(expr, Expr::Column(_)) => {
+                Ok(Transformed::yes(Expr::Column(columns[picked[position]].clone())))
+            }
+            _ => Ok(Transformed::no(expr)),
+        }
+    })?;
+    Ok(Some(Filter::try_new(predicate.data, Arc::clone(&projection.input))?))
 }
 
 /// The only call of the window, if it numbers rows.
