@@ -18,5 +18,5 @@ pub mod node;
 
 pub use node::{
     Aggregate, AggregateCall, AggregateFunction, CostClass, DeltaPlan, Expression, Fingerprint,
-    Holistic, HolisticInput, Join, Node, NodeId, Op, Properties, Recompute,
+    Holistic, HolisticInput, Join, Node, NodeId, Op, Properties, Recompute, RowEnd,
 };
