@@ -445,6 +445,8 @@ impl Aggregate {
         let group = match self.sets {
             _ if keys.is_empty() => String::new(),
             "" => format!(" GROUP BY {list}"),
+            // A set that comes twice is equal rows, which DataFusion's DISTINCT takes for different ones.
+            "GROUPING SETS" if keys.len() == 1 => format!(" GROUP BY GROUPING SETS (({list}), ())"),
             "GROUPING SETS" => format!(" GROUP BY GROUPING SETS (({list}), (), ({}))", keys[0]),
             sets => format!(" GROUP BY {sets} ({list})"),
         };
