@@ -68,7 +68,9 @@ pub(crate) fn bind_view(
         .with_hint("Give each output column its own name with AS."));
     }
     let plan = levada_planner::bind::rename(bound.plan.clone(), &all)?;
-    let plan = binder.analyzed(levada_planner::bind::with_storable_types(plan)?)?;
+    // Types are known when they have been coerced: NULL in a UNION has that of the other branches.
+    let plan = levada_planner::bind::with_storable_types(binder.analyzed(plan)?)?;
+    let plan = binder.analyzed(plan)?;
     let columns = plan
         .schema()
         .fields()

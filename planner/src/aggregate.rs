@@ -13,7 +13,8 @@
 //! | `sum`, `avg` | all else | as DataFusion does | |
 //! | `min`, `max` | floats | the greatest value is NaN, zero has no sign | |
 //! | `min`, `max` | all else | as DataFusion does | |
-//! | lists, texts, variances, correlations, digests | all | the rows, sorted ([`ordered`]) | as DataFusion does |
+//! | variances, covariances, `corr`, `regr_...` | all | exact sums of products ([`moments`]) | rounded once |
+//! | lists, texts, digests | all | the rows, sorted ([`ordered`]) | as DataFusion does |
 //!
 //! Where the result depends on the order of the rows as a whole, that order is made total by the analyzer
 //! rule of [`order`].
@@ -25,6 +26,7 @@ pub mod exact_float;
 pub mod extreme;
 pub mod float;
 pub mod integer;
+pub mod moments;
 pub(crate) mod order;
 pub mod ordered;
 pub mod sum;
@@ -44,6 +46,7 @@ pub fn aggregate_functions() -> Vec<Arc<AggregateUDF>> {
         Arc::new(AggregateUDF::from(extreme::Extreme::min())),
         Arc::new(AggregateUDF::from(extreme::Extreme::max())),
     ];
+    functions.extend(moments::functions());
     functions.extend(ordered::functions());
     functions
 }

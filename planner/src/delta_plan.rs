@@ -20,6 +20,6 @@ pub mod node;
 
 pub use node::{
     Aggregate, AggregateCall, AggregateFunction, CostClass, DeltaPlan, Expression, Fingerprint,
-    Holistic, HolisticInput, Join, JoinKind, Node, NodeId, Op, Properties, Recompute, SortKey,
-    TopK, Unnest, Window, WindowCall,
+    Holistic, HolisticInput, Join, JoinKind, Node, NodeId, Op, Properties, Recompute, RowEnd,
+    SortKey, TopK, Unnest, Window, WindowCall,
 };

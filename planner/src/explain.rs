@@ -1,9 +1,12 @@
 //! `EXPLAIN INCREMENTAL`: a delta plan as an indented tree, with the cost of each node.
 
-use std::fmt::Write;
+use std::fmt::{Display, Write};
+
+use arrow::compute::SortOptions;
 
 use crate::delta_plan::{
-    Aggregate, AggregateCall, AggregateFunction, DeltaPlan, Join, JoinKind, Node, NodeId, Op, TopK,
+    Aggregate, AggregateCall, AggregateFunction, DeltaPlan, Join, JoinKind, Node, NodeId, Op,
+    RowEnd, TopK,
 };
 
 /// The lines of `EXPLAIN INCREMENTAL`, root first. A node used twice is shown once and referred to.
@@ -78,11 +81,46 @@ fn describe_call(call: &AggregateCall) -> String {
         AggregateFunction::Avg => "avg",
         AggregateFunction::Min => "min",
         AggregateFunction::Max => "max",
+        AggregateFunction::BoolAnd => "bool_and",
+        AggregateFunction::BoolOr => "bool_or",
+        AggregateFunction::BitAnd => "bit_and",
+        AggregateFunction::BitOr => "bit_or",
+        AggregateFunction::BitXor => "bit_xor",
+        AggregateFunction::Moment { statistic, second } => {
+            let distinct = if call.distinct { "DISTINCT " } else { "" };
+            let columns = call.argument.iter().chain(second).map(|c| format!("#{c}"));
+            let columns = columns.collect::<Vec<_>>().join(", ");
+            return filtered(format!("{}({distinct}{columns})", statistic.name()), call);
+        }
+        AggregateFunction::End(end) => return filtered(describe_end(end), call),
         AggregateFunction::Holistic(holistic) => return filtered(holistic.text.clone(), call),
     };
     let distinct = if call.distinct { "DISTINCT " } else { "" };
     let argument = call.argument.map_or_else(|| "*".to_owned(), |a| format!("#{a}"));
     filtered(format!("{name}({distinct}{argument})"), call)
+}
+
+fn describe_end(end: &RowEnd) -> String {
+    let name = if end.last { "last_value" } else { "first_value" };
+    let columns = end.order.iter().map(|(column, options)| (format!("#{column}"), *options));
+    let nulls = if end.ignore_nulls { " IGNORE NULLS" } else { "" };
+    format!("{name}(#{}{}){nulls}", end.order[end.result].0, order_by(columns))
+}
+
+/// ` ORDER BY` and columns with their directions, as short as SQL allows.
+pub(crate) fn order_by(columns: impl Iterator<Item = (impl Display, SortOptions)>) -> String {
+    let mut text = String::new();
+    for (i, (column, options)) in columns.enumerate() {
+        let before = if i == 0 { " ORDER BY" } else { "," };
+        let direction = if options.descending { " DESC" } else { "" };
+        let nulls = match (options.descending, options.nulls_first) {
+            (false, true) => " NULLS FIRST",
+            (true, false) => " NULLS LAST",
+            _ => "",
+        };
+        write!(text, "{before} {column}{direction}{nulls}").expect("writing to a string succeeds");
+    }
+    text
 }
 
 fn filtered(mut text: String, call: &AggregateCall) -> String {

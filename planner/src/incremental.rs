@@ -91,7 +91,7 @@ impl Builder<'_> {
             LogicalPlan::Filter(filter) => self.filter(plan, filter),
             LogicalPlan::Union(union) => self.union(union),
             LogicalPlan::Distinct(Distinct::All(input)) => self.distinct(input),
-            LogicalPlan::Distinct(Distinct::On(on)) => self.distinct_on(on),
+            LogicalPlan::Distinct(Distinct::On(_)) => self.recompute(plan, "DISTINCT ON"),
             LogicalPlan::Aggregate(aggregate) => self.aggregate(plan, aggregate),
             LogicalPlan::Join(join) => self.join(plan, join),
             LogicalPlan::Values(values) => self.values(plan, values),

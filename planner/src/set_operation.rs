@@ -14,11 +14,11 @@ use datafusion::common::tree_node::Transformed;
 use datafusion::common::{Column, JoinType, NullEquality, Result};
 use datafusion::logical_expr::expr::WindowFunction;
 use datafusion::logical_expr::{
-    Distinct, Expr, ExprFunctionExt, Join, LogicalPlan, LogicalPlanBuilder, WindowUDF,
+    Distinct, Expr, ExprFunctionExt, Join, LogicalPlan, LogicalPlanBuilder,
 };
 use datafusion::optimizer::AnalyzerRule;
 
-use crate::window::window_functions;
+use crate::window::row_number;
 
 /// Name of the column that holds the number of a copy.
 const COPY: &str = "__copy";
@@ -74,12 +74,10 @@ fn column_of(expr: &Expr) -> Option<Column> {
 }
 
 fn with_copies(join: Join) -> Result<LogicalPlan> {
-    let row_number = window_functions().into_iter().find(|f| f.name() == "row_number");
-    let row_number = row_number.expect("it is among the functions");
     let columns = join.left.schema().columns();
     let (mut left_keys, mut right_keys): (Vec<Expr>, Vec<Expr>) = join.on.into_iter().unzip();
-    let left = numbered(&join.left, &left_keys, &row_number)?;
-    let right = numbered(&join.right, &right_keys, &row_number)?;
+    let left = numbered(&join.left, &left_keys)?;
+    let right = numbered(&join.right, &right_keys)?;
     left_keys.push(Expr::Column(Column::from_name(COPY)));
     right_keys.push(Expr::Column(Column::from_name(COPY)));
     let joined = Join::try_new(
@@ -98,12 +96,8 @@ fn with_copies(join: Join) -> Result<LogicalPlan> {
 }
 
 /// The rows of `plan` with the numbers of their copies.
-fn numbered(
-    plan: &LogicalPlan,
-    columns: &[Expr],
-    row_number: &Arc<WindowUDF>,
-) -> Result<LogicalPlan> {
-    let call = Expr::from(WindowFunction::new(Arc::clone(row_number), Vec::new()));
+fn numbered(plan: &LogicalPlan, columns: &[Expr]) -> Result<LogicalPlan> {
+    let call = Expr::from(WindowFunction::new(row_number(), Vec::new()));
     let call = call.partition_by(columns.to_vec()).build()?.alias(COPY);
     LogicalPlanBuilder::from(plan.clone()).window([call])?.build()
 }

@@ -30,6 +30,12 @@ pub(crate) fn window_functions() -> Vec<Arc<WindowUDF>> {
     counting.map(|function| Arc::new(WindowUDF::new_from_impl(function))).into()
 }
 
+/// The number of a row in its partition, from 1, as a `bigint`.
+pub(crate) fn row_number() -> Arc<WindowUDF> {
+    let standard = row_number::row_number_udwf();
+    Arc::new(WindowUDF::new_from_impl(Counting { standard, result: DataType::Int64 }))
+}
+
 /// A function with its result made signed.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Counting {

@@ -12,6 +12,8 @@
 //! for the first time, update. When all slices are in, the new outputs are read and compared. A group
 //! whose output cannot be computed, such as a sum out of range, is an error row instead, and heals.
 
+mod bits;
+mod boolean;
 mod call;
 mod count;
 mod decimal;
@@ -20,6 +22,7 @@ mod extreme;
 mod float;
 mod holistic;
 mod integer;
+mod moment;
 
 use arrow::array::{ArrayRef, AsArray, UInt32Array};
 use arrow::compute::{concat, take};

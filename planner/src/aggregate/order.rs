@@ -24,6 +24,7 @@ use datafusion::logical_expr::{AggregateUDF, Expr, ExprSchemable, LogicalPlan};
 use datafusion::optimizer::AnalyzerRule;
 
 use super::extreme::Extreme;
+use super::moments::Moment;
 use super::ordered::Ordered;
 use crate::pg_compat;
 
@@ -31,19 +32,17 @@ use crate::pg_compat;
 const SELF_SORTING: [&str; 2] = ["first_value", "last_value"];
 
 /// Functions whose result does not depend on an order, and that ask for it nevertheless.
-const ORDERLESS: [&str; 13] = [
+const ORDERLESS: [&str; 11] = [
     "approx_distinct",
     "avg",
     "bit_and",
     "bit_or",
-    "bit_xor",
     "bool_and",
     "bool_or",
     "count",
     "max",
     "median",
     "min",
-    "regr_count",
     "sum",
 ];
 
@@ -82,11 +81,14 @@ fn ordered(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
         call.params.null_treatment = None;
         return Ok(Transformed::yes(Expr::AggregateFunction(call)));
     }
-    if ORDERLESS.contains(&call.func.name()) && !call.params.order_by.is_empty() {
+    let orderless = ORDERLESS.contains(&call.func.name())
+        || call.func.inner().downcast_ref::<Moment>().is_some();
+    if orderless && !call.params.order_by.is_empty() {
         call.params.order_by.clear();
         return Ok(Transformed::yes(Expr::AggregateFunction(call)));
     }
-    let depends = is_ordered(&call.func) || SELF_SORTING.contains(&call.func.name());
+    let depends =
+        is_ordered(&call.func, call.params.distinct) || SELF_SORTING.contains(&call.func.name());
     if !depends {
         return Ok(Transformed::no(Expr::AggregateFunction(call)));
     }
@@ -101,8 +103,8 @@ fn ordered(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     Ok(Transformed::yes(Expr::AggregateFunction(call)))
 }
 
-fn is_ordered(function: &AggregateUDF) -> bool {
-    function.inner().downcast_ref::<Ordered>().is_some_and(Ordered::sorts)
+fn is_ordered(function: &AggregateUDF, distinct: bool) -> bool {
+    function.inner().downcast_ref::<Ordered>().is_some_and(|ordered| ordered.sorts(distinct))
 }
 
 /// The arguments that differ between rows and are not sorted by.

@@ -1,7 +1,7 @@
 //! Aggregates that see the rows of a group in one order, however they came.
 //!
-//! The result of these functions depends on the order of their rows: lists and texts as a whole, the rest
-//! in its last digits. The analyzer completes their `ORDER BY` to a total order
+//! The result of these functions depends on the order of their rows: lists and texts as a whole, the digests
+//! of approximate percentiles in their last digits. The analyzer completes their `ORDER BY` to a total order
 //! ([`TotalOrder`](super::order::TotalOrder)); here the rows of a group are kept, sorted once and given to
 //! DataFusion's own function in one piece, so the result depends on nothing but the rows.
 //!
@@ -30,7 +30,7 @@ use datafusion::logical_expr::{
 };
 
 use self::accumulator::{OrderedAccumulator, OrderedGroups};
-use self::call::Call;
+use self::call::{Call, widened};
 
 /// One of the functions. Its signature and result are those of DataFusion's function.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -48,6 +48,8 @@ enum Need {
     RowsAndDirection,
     /// It sorts its rows itself and reads the direction.
     Direction,
+    /// Each row once where DISTINCT is asked for, of which DataFusion takes no notice.
+    DistinctRows,
 }
 
 impl Ordered {
@@ -55,9 +57,13 @@ impl Ordered {
         Arc::new(AggregateUDF::from(Self { standard, need }))
     }
 
-    /// Whether it gives the function its rows in order.
-    pub(super) fn sorts(&self) -> bool {
-        self.need != Need::Direction
+    /// Whether a call must name a total order, in which the function gets its rows.
+    pub(super) fn sorts(&self, distinct: bool) -> bool {
+        match self.need {
+            Need::Rows | Need::RowsAndDirection => true,
+            Need::DistinctRows => distinct,
+            Need::Direction => false,
+        }
     }
 
     fn call(&self, args: &AccumulatorArgs) -> Result<Call> {
@@ -65,7 +71,7 @@ impl Ordered {
     }
 
     fn delegates(&self, order_bys: usize) -> bool {
-        order_bys == 0 || !self.sorts()
+        order_bys == 0 || self.need == Need::Direction
     }
 }
 
@@ -75,21 +81,6 @@ pub(super) fn functions() -> Vec<Arc<AggregateUDF>> {
         standard::array_agg::array_agg_udaf(),
         standard::string_agg::string_agg_udaf(),
         standard::nth_value::nth_value_udaf(),
-        standard::variance::var_samp_udaf(),
-        standard::variance::var_pop_udaf(),
-        standard::stddev::stddev_udaf(),
-        standard::stddev::stddev_pop_udaf(),
-        standard::covariance::covar_samp_udaf(),
-        standard::covariance::covar_pop_udaf(),
-        standard::correlation::corr_udaf(),
-        standard::regr::regr_slope_udaf(),
-        standard::regr::regr_intercept_udaf(),
-        standard::regr::regr_r2_udaf(),
-        standard::regr::regr_avgx_udaf(),
-        standard::regr::regr_avgy_udaf(),
-        standard::regr::regr_sxx_udaf(),
-        standard::regr::regr_syy_udaf(),
-        standard::regr::regr_sxy_udaf(),
         standard::approx_median::approx_median_udaf(),
     ]
     .into_iter()
@@ -101,6 +92,10 @@ pub(super) fn functions() -> Vec<Arc<AggregateUDF>> {
             standard::approx_percentile_cont_with_weight::approx_percentile_cont_with_weight_udaf(),
         ]
         .map(|function| Ordered::over(function, Need::RowsAndDirection)),
+    );
+    functions.extend(
+        [standard::bit_and_or_xor::bit_xor_udaf(), standard::regr::regr_count_udaf()]
+            .map(|function| Ordered::over(function, Need::DistinctRows)),
     );
     let percentile = standard::percentile_cont::percentile_cont_udaf();
     functions.push(Ordered::over(percentile, Need::Direction));
@@ -158,7 +153,8 @@ impl AggregateUDFImpl for Ordered {
 
     fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
         if self.delegates(args.order_bys.len()) {
-            return self.standard.accumulator(args);
+            let exprs: Vec<_> = args.exprs.iter().map(widened).collect();
+            return self.standard.accumulator(AccumulatorArgs { exprs: &exprs, ..args });
         }
         Ok(Box::new(OrderedAccumulator::new(self.call(&args)?)))
     }
@@ -203,8 +199,8 @@ impl AggregateUDFImpl for Ordered {
 
     fn order_sensitivity(&self) -> AggregateOrderSensitivity {
         match self.need {
-            Need::Rows | Need::RowsAndDirection => AggregateOrderSensitivity::SoftRequirement,
             Need::Direction => AggregateOrderSensitivity::Insensitive,
+            _ => AggregateOrderSensitivity::SoftRequirement,
         }
     }
 

@@ -11,6 +11,8 @@ use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::aggregate::AggregateFunctionExpr;
 use datafusion::physical_expr::window::WindowExpr;
 
+use crate::aggregate::moments::Statistic;
+
 /// Position of a node in its plan.
 pub type NodeId = usize;
 
@@ -164,8 +166,40 @@ pub enum AggregateFunction {
     Min,
     /// Greatest non-NULL argument.
     Max,
+    /// Whether all non-NULL arguments are true.
+    BoolAnd,
+    /// Whether a non-NULL argument is true.
+    BoolOr,
+    /// The bits that all non-NULL arguments have.
+    BitAnd,
+    /// The bits that a non-NULL argument has.
+    BitOr,
+    /// The bits that an odd number of non-NULL arguments have.
+    BitXor,
+    /// A statistic of exact sums over the rows without a NULL argument.
+    Moment {
+        /// Which.
+        statistic: Statistic,
+        /// The column of the second argument, if it has two.
+        second: Option<usize>,
+    },
+    /// A column of the first or last row in an order.
+    End(RowEnd),
     /// Any other function: the rows of a group are kept, and it is evaluated again when they change.
     Holistic(Holistic),
+}
+
+/// A column of the first or last row of a group, in the order of some columns.
+#[derive(Clone, Debug)]
+pub struct RowEnd {
+    /// Whether the last row is asked for.
+    pub last: bool,
+    /// The columns, the first one first.
+    pub order: Vec<(usize, SortOptions)>,
+    /// Which of them is the result.
+    pub result: usize,
+    /// Whether rows without a result take no part.
+    pub ignore_nulls: bool,
 }
 
 /// A call that is evaluated over all rows of a group.

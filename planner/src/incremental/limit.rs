@@ -1,8 +1,6 @@
-//! `LIMIT`, `OFFSET` and `DISTINCT ON`: the first rows of an order.
+//! `LIMIT` and `OFFSET`: the first rows of an order.
 
-use datafusion::logical_expr::{
-    Distinct, DistinctOn, FetchType, Limit, LogicalPlan, SkipType, Sort, SortExpr,
-};
+use datafusion::logical_expr::{FetchType, Limit, LogicalPlan, SkipType, Sort, SortExpr};
 
 use super::order::Ordered;
 use super::{Builder, has_subquery, output_schema};
@@ -88,28 +86,6 @@ impl Builder<'_> {
         let Ordered { input, partition, order } = ordered;
         let top = TopK { partition, order, skip: rows.skip, fetch: rows.fetch, output };
         self.add(Op::TopK(top), vec![input], schema, properties)
-    }
-
-    /// The first row of each group of equal `ON` expressions.
-    pub(super) fn distinct_on(&mut self, on: &DistinctOn) -> Result<NodeId> {
-        let whole = || LogicalPlan::Distinct(Distinct::On(on.clone()));
-        let order = on.sort_expr.clone().unwrap_or_default();
-        let exprs = || on.on_expr.iter().chain(&on.select_expr);
-        if exprs().chain(order.iter().map(|key| &key.expr)).any(has_subquery) {
-            return self.recompute(&whole(), "correlated subquery");
-        }
-        let input = self.plan(&on.input)?;
-        let from = on.input.schema();
-        let Some(ordered) = self.ordered(input, from, &on.on_expr, &order)? else {
-            return self.recompute(&whole(), "DISTINCT ON over a type without order");
-        };
-        let width = from.fields().len();
-        let key = ordered.partition.iter().all(|c| *c < width).then(|| ordered.partition.clone());
-        let properties = Properties { insert_only: false, unique_keys: key.into_iter().collect() };
-        let rows = Rows { skip: 0, fetch: Some(1) };
-        let schema = output_schema(from);
-        let first = self.top_k(ordered, rows, (0..width).collect(), schema, properties);
-        self.project_exprs(first, &on.select_expr, from, &on.schema)
     }
 
     /// Rows of each partition of a window by their number; see [`ranked`](super::ranked).

@@ -3,18 +3,26 @@
 //! The order of equal sort keys is no property of the data, so two runs of such a query may differ. Before
 //! a query is maintained, or compared with what is maintained, every order in it that matters is completed
 //! by all columns of its rows, ascending and NULLs last. Peers stay peers: the order of a window is
-//! completed below the window, which still ranks and frames by its own.
+//! completed below the window, which still ranks and frames by its own. `DISTINCT ON` becomes a filter on
+//! row numbers, whose order of groups a `LIMIT` above it sees.
 
 use std::sync::Arc;
 
+use datafusion::common::Column;
 use datafusion::common::tree_node::Transformed;
 use datafusion::error::Result as Completed;
+use datafusion::logical_expr::expr::WindowFunction;
 use datafusion::logical_expr::{
-    Distinct, DistinctOn, Expr, Limit, LogicalPlan, Sort, SortExpr, Window,
+    Distinct, DistinctOn, Expr, ExprFunctionExt, Limit, LogicalPlan, LogicalPlanBuilder,
+    Projection, Sort, SortExpr, Window, lit,
 };
 
 use super::window::call_of;
 use crate::error::Result;
+use crate::window::row_number;
+
+/// Name of the column that numbers the rows of a group.
+const ROW: &str = "__row";
 
 /// `plan` with every order that decides something made total.
 ///
@@ -92,13 +100,22 @@ fn ordered_window(mut window: Window) -> Completed<LogicalPlan> {
     Ok(LogicalPlan::Window(window))
 }
 
-/// `DISTINCT ON` whose order names all columns of its input.
+/// `DISTINCT ON` as a filter on the row numbers of its groups, in its order.
 fn first_of_group(on: DistinctOn) -> Completed<LogicalPlan> {
-    let mut order = on.sort_expr.unwrap_or_default();
-    if order.is_empty() {
-        order.extend(on.on_expr.iter().map(|e| e.clone().sort(true, false)));
-    }
+    let is_sorted = on.sort_expr.is_some();
+    let by_group = || on.on_expr.iter().map(|e| e.clone().sort(true, false));
+    let mut order = on.sort_expr.clone().unwrap_or_else(|| by_group().collect());
+    let groups: Vec<SortExpr> = order.iter().take(on.on_expr.len()).cloned().collect();
     complete(&mut order, &on.input);
-    let on = DistinctOn::try_new(on.on_expr, on.select_expr, Some(order), on.input)?;
-    Ok(LogicalPlan::Distinct(Distinct::On(on)))
+    let call = Expr::from(WindowFunction::new(row_number(), Vec::new()));
+    let call = call.partition_by(on.on_expr.clone()).order_by(order).build()?.alias(ROW);
+    let first = Expr::Column(Column::from_name(ROW)).lt_eq(lit(1_i64));
+    let rows = LogicalPlanBuilder::from(Arc::unwrap_or_clone(on.input)).window([call])?;
+    let mut rows = rows.filter(first)?;
+    if is_sorted {
+        rows = rows.sort(groups)?;
+    }
+    let input = Arc::new(rows.build()?);
+    let projection = Projection::try_new_with_schema(on.select_expr, input, on.schema)?;
+    Ok(LogicalPlan::Projection(projection))
 }

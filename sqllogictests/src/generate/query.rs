@@ -68,6 +68,8 @@ pub struct Aggregate {
     pub input: Query,
     /// Columns to group by; none is one group.
     pub keys: Vec<usize>,
+    /// How the keys are grouped by: plainly, `ROLLUP`, `CUBE`, `GROUPING SETS`.
+    pub sets: &'static str,
     /// What is computed.
     pub calls: Vec<Call>,
     /// Groups need more than one row.
@@ -77,12 +79,14 @@ pub struct Aggregate {
 /// An aggregate call.
 #[derive(Clone, Debug)]
 pub struct Call {
-    /// `count`, `sum`, `avg`, `min`, `max`.
+    /// Its name.
     pub function: &'static str,
     /// Over different values only.
     pub distinct: bool,
     /// Its argument; [`None`] is `*`.
     pub argument: Option<Expression>,
+    /// What its rows are ordered by, where that matters, and whether downwards.
+    pub order: Option<(Expression, bool)>,
     /// `FILTER`.
     pub filter: Option<Expression>,
 }
@@ -141,7 +145,15 @@ impl Query {
             (0..columns.len()).collect::<Vec<_>>().choose_multiple(rng, count).copied().collect();
         keys.sort_unstable();
         let calls = (0..rng.random_range(1..4)).map(|_| Call::random(&columns, rng)).collect();
-        Self::Aggregate(Box::new(Aggregate { input, keys, calls, having: rng.random_bool(0.15) }))
+        let sets = match rng.random_range(0..12) {
+            0 => "ROLLUP",
+            1 => "CUBE",
+            2 => "GROUPING SETS",
+            _ => "",
+        };
+        let sets = if keys.is_empty() { "" } else { sets };
+        let having = rng.random_bool(0.15);
+        Self::Aggregate(Box::new(Aggregate { input, keys, sets, calls, having }))
     }
 
     /// A projection onto the given types.
@@ -399,8 +411,15 @@ impl Aggregate {
             items.push(format!("{} AS c{}", call.sql(), self.keys.len() + i));
         }
         let keys: Vec<String> = self.keys.iter().map(|k| format!("g.c{k}")).collect();
-        let group =
-            if keys.is_empty() { String::new() } else { format!(" GROUP BY {}", keys.join(", ")) };
+        let list = keys.join(", ");
+        let group = match self.sets {
+            _ if keys.is_empty() => String::new(),
+            "" => format!(" GROUP BY {list}"),
+            // A set that comes twice is equal rows, which DataFusion's DISTINCT takes for different ones.
+            "GROUPING SETS" if keys.len() == 1 => format!(" GROUP BY GROUPING SETS (({list}), ())"),
+            "GROUPING SETS" => format!(" GROUP BY GROUPING SETS (({list}), (), ({}))", keys[0]),
+            sets => format!(" GROUP BY {sets} ({list})"),
+        };
         let having = if self.having { " HAVING count(*) > 1" } else { "" };
         format!("SELECT {} FROM ({}) AS g{group}{having}", items.join(", "), self.input.sql())
     }
@@ -411,10 +430,18 @@ impl Aggregate {
         if self.having {
             push(Self { having: false, ..self.clone() });
         }
+        if !self.sets.is_empty() {
+            push(Self { sets: "", ..self.clone() });
+        }
         for (i, call) in self.calls.iter().enumerate() {
             if call.filter.is_some() {
                 let mut simpler = self.clone();
                 simpler.calls[i].filter = None;
+                push(simpler);
+            }
+            if call.order.is_some() {
+                let mut simpler = self.clone();
+                simpler.calls[i].order = None;
                 push(simpler);
             }
             for argument in call.argument.iter().flat_map(Expression::simpler) {
@@ -427,28 +454,53 @@ impl Aggregate {
     }
 }
 
+/// Functions that any type has.
+const COMMON: [&str; 5] = ["count", "first_value", "last_value", "nth_value", "array_agg"];
+/// Functions of a type beside those.
+fn functions_of(of: Type) -> &'static [&'static str] {
+    match of {
+        Type::Bool => &["bool_and", "bool_or"],
+        Type::Text => &["min", "max", "string_agg", "approx_distinct"],
+        Type::Date => &["min", "max"],
+        Type::Decimal => &["sum", "avg", "min", "max", "sum"],
+        Type::Int | Type::Big => &[
+            "sum", "avg", "min", "max", "sum", "bit_and", "bit_or", "bit_xor", "median", "var_pop",
+        ],
+        Type::Float => {
+            &["sum", "avg", "min", "max", "sum", "stddev", "median", "approx_percentile_cont"]
+        }
+    }
+}
+
+/// Functions whose result depends on the order of their rows.
+const ORDERED: [&str; 5] = ["first_value", "last_value", "nth_value", "array_agg", "string_agg"];
+
 impl Call {
     fn random(columns: &[Type], rng: &mut StdRng) -> Self {
         let of = *columns.choose(rng).expect("a query has columns");
-        let function = match of {
-            Type::Bool => "count",
-            Type::Text | Type::Date => *["count", "min", "max"].choose(rng).expect("not empty"),
-            _ => *["count", "sum", "avg", "min", "max"].choose(rng).expect("not empty"),
-        };
+        let functions = if rng.random_bool(0.4) { &COMMON[..] } else { functions_of(of) };
+        let function = *functions.choose(rng).expect("not empty");
         let star = function == "count" && rng.random_bool(0.4);
         let argument = (!star).then(|| Expression::random(of, columns, 1, rng));
         let filter = rng.random_bool(0.15).then(|| Expression::random(Type::Bool, columns, 2, rng));
-        // The average of different values is a sum of floats in an order of its own.
-        let distinct = !star && function != "avg" && rng.random_bool(0.2);
-        Self { function, distinct, argument, filter }
+        let no_distinct = ["avg", "var_pop", "stddev", "nth_value", "approx_percentile_cont"];
+        let distinct = !star && !no_distinct.contains(&function) && rng.random_bool(0.2);
+        // With DISTINCT, only the argument itself can be ordered by.
+        let ordered = ORDERED.contains(&function) && !distinct && rng.random_bool(0.6);
+        let order = ordered.then(|| {
+            let by = Expression::random(Type::random(rng), columns, 1, rng);
+            (by, rng.random())
+        });
+        Self { function, distinct, argument, order, filter }
     }
 
     fn of(&self) -> Type {
         let argument = self.argument.as_ref().map_or(Type::Big, |e| e.of);
         match (self.function, argument) {
-            ("count", _) => Type::Big,
-            ("sum", Type::Int) => Type::Big,
+            ("count" | "approx_distinct", _) | ("sum", Type::Int) => Type::Big,
             ("avg", Type::Int | Type::Big) => Type::Float,
+            ("median" | "var_pop" | "stddev" | "approx_percentile_cont", _) => Type::Float,
+            ("array_agg" | "string_agg", _) => Type::Text,
             (_, of) => of,
         }
     }
@@ -461,6 +513,24 @@ impl Call {
             .filter
             .as_ref()
             .map_or_else(String::new, |e| format!(" FILTER (WHERE {})", e.sql(&name)));
-        format!("{}({distinct}{argument}){filter}", self.function)
+        let order = self.order.as_ref().map_or_else(String::new, |(by, down)| {
+            format!(" ORDER BY {}{}", by.sql(&name), if *down { " DESC" } else { "" })
+        });
+        let function = self.function;
+        let call = match function {
+            "string_agg" => format!("string_agg({distinct}{argument}, ','{order}){filter}"),
+            "nth_value" => format!("nth_value({argument}, 2{order}){filter}"),
+            "approx_percentile_cont" => {
+                format!("{function}(0.3) WITHIN GROUP (ORDER BY {argument}){filter}")
+            }
+            _ => format!("{function}({distinct}{argument}{order}){filter}"),
+        };
+        match function {
+            "string_agg" => format!("CAST({call} AS text)"),
+            "array_agg" => format!("CAST(array_to_string({call}, ',', '-') AS text)"),
+            "median" => format!("CAST({call} AS double precision)"),
+            "approx_distinct" => format!("CAST({call} AS bigint)"),
+            _ => call,
+        }
     }
 }

@@ -9,7 +9,9 @@ use crate::arrangement::hash::HashWidth;
 use crate::arrangement::keyed::KeyedState;
 use crate::error::{Error, Result};
 use crate::operator::StateRun;
-use crate::operator::aggregate::{count, decimal, distinct, extreme, float, holistic, integer};
+use crate::operator::aggregate::{
+    bits, boolean, count, decimal, distinct, extreme, float, holistic, integer, moment,
+};
 
 /// Rows of the requested groups that have no value: SQLSTATE and message.
 pub(super) type Failures = Vec<(usize, (&'static str, String))>;
@@ -107,16 +109,29 @@ pub(super) fn class_of(
         let class = holistic::Holistic::new(node, call.output_type.clone(), input, keyed, width);
         return Ok(Box::new(class));
     }
+    if let AggregateFunction::End(node) = &call.function {
+        return extreme::row_end(node, input, insert_only);
+    }
     let inner = plain(call, insert_only)?;
-    let extreme = matches!(call.function, AggregateFunction::Min | AggregateFunction::Max);
-    if call.distinct && !extreme && call.argument.is_some() {
+    let same_without = matches!(
+        call.function,
+        AggregateFunction::Min
+            | AggregateFunction::Max
+            | AggregateFunction::BoolAnd
+            | AggregateFunction::BoolOr
+            | AggregateFunction::BitAnd
+            | AggregateFunction::BitOr
+    );
+    if call.distinct && !same_without && call.argument.is_some() {
         return Ok(Box::new(distinct::Distinct::new(inner, &call.input_type, width)));
     }
     Ok(inner)
 }
 
 fn plain(call: &AggregateCall, insert_only: bool) -> Result<Box<dyn Class>> {
-    use AggregateFunction::{Avg, Count, Max, Min, Sum};
+    use AggregateFunction::{
+        Avg, BitAnd, BitOr, BitXor, BoolAnd, BoolOr, Count, Max, Min, Moment, Sum,
+    };
     use DataType::{Float64, Int64, UInt64};
     Ok(match (&call.function, &call.input_type, &call.output_type) {
         (Count, ..) => Box::new(count::Count),
@@ -138,6 +153,12 @@ fn plain(call: &AggregateCall, insert_only: bool) -> Result<Box<dyn Class>> {
         }
         (Min, ..) => extreme::class(&call.input_type, extreme::End::Least, insert_only)?,
         (Max, ..) => extreme::class(&call.input_type, extreme::End::Greatest, insert_only)?,
+        (BoolAnd, ..) => Box::new(boolean::Boolean::new(boolean::Reading::All)),
+        (BoolOr, ..) => Box::new(boolean::Boolean::new(boolean::Reading::Any)),
+        (BitAnd, input, _) => Box::new(bits::Bits::new(bits::Reading::All, input)),
+        (BitOr, input, _) => Box::new(bits::Bits::new(bits::Reading::Any, input)),
+        (BitXor, input, _) => Box::new(bits::Xor::new(input)),
+        (Moment { statistic, second }, ..) => Box::new(moment::Moment::new(*statistic, *second)),
         (function, input, _) => {
             let text = format!("no incremental {function:?} over {input}");
             return Err(Error::Internal(text));

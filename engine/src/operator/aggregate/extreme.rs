@@ -1,4 +1,4 @@
-//! `min` and `max`.
+//! `min` and `max`; `first_value` and `last_value` in a total order.
 //!
 //! | input | values | state |
 //! |---|---|---|
@@ -7,22 +7,26 @@
 //! | any | all | every value: (group, value) -> count in an ordered map |
 //!
 //! Values are compared as keys whose order is the order of the values: a `u64` for values of up to 64
-//! bits, else Arrow's row format. Floats follow `PostgreSQL`: NaN is the greatest, zero has no sign.
+//! bits, else Arrow's row format. The rows of `first_value` are values of many columns, one of which is
+//! read. Floats follow `PostgreSQL`: NaN is the greatest, zero has no sign.
 
 mod codec;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, UInt32Array};
+use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, StructArray, UInt32Array};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, UInt32Type};
 
+use levada_planner::delta_plan::RowEnd;
+
 use crate::arrangement::keyed::KeyedState;
+use crate::arrangement::project;
 use crate::arrangement::run::SLACK;
 use crate::error::{Error, Result};
 use crate::operator::StateRun;
 use crate::operator::aggregate::call::{Class, Failures, Side, Slice};
-use crate::operator::aggregate::extreme::codec::{Bytes, Codec, Fixed};
+use crate::operator::aggregate::extreme::codec::{Bytes, Codec, Fixed, Tuple};
 
 /// Which end of the order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +42,68 @@ pub(super) fn class(input: &DataType, end: End, insert_only: bool) -> Result<Box
         (Some(codec), false) => Box::new(Ordered::new(codec, end, false)),
         (None, insert_only) => Box::new(Ordered::new(Bytes::new(input)?, end, insert_only)),
     })
+}
+
+/// The class of a column of the first or last row of a group.
+pub(super) fn row_end(node: &RowEnd, input: &Schema, insert_only: bool) -> Result<Box<dyn Class>> {
+    let end = if node.last { End::Greatest } else { End::Least };
+    let values = Ordered::new(Tuple::new(node, input)?, end, insert_only);
+    let columns = node.order.iter().map(|(column, _)| *column).collect();
+    let result = node.ignore_nulls.then_some(node.result);
+    Ok(Box::new(Rows { columns, not_null: result, values }))
+}
+
+/// Rows of some input columns as values.
+struct Rows {
+    columns: Vec<usize>,
+    /// Which of them is not NULL in the rows that count; `None` if all rows do.
+    not_null: Option<usize>,
+    values: Ordered<Tuple>,
+}
+
+impl Class for Rows {
+    fn words(&self) -> usize {
+        0
+    }
+
+    fn update(&mut self, groups: &mut KeyedState, at: usize, slice: &Slice) -> Result<()> {
+        let columns = project(slice.columns, &self.columns);
+        let nulls = self.not_null.and_then(|column| columns[column].logical_nulls());
+        let fields = columns.iter().map(|c| Field::new("", c.data_type().clone(), true));
+        let rows = StructArray::try_new(fields.collect(), columns, nulls)?;
+        let rows: ArrayRef = Arc::new(rows);
+        self.values.update(groups, at, &Slice { values: Some(&rows), ..*slice })
+    }
+
+    fn end_tick(&mut self) -> Result<()> {
+        self.values.end_tick()
+    }
+
+    fn evaluate(
+        &mut self,
+        groups: &KeyedState,
+        at: usize,
+        slots: &[u32],
+        failures: &mut Failures,
+    ) -> Result<ArrayRef> {
+        self.values.evaluate(groups, at, slots, failures)
+    }
+
+    fn release(&mut self, slot: u32) -> Result<()> {
+        self.values.release(slot)
+    }
+
+    fn freeze(&mut self, part: u32, full: bool) -> Result<Vec<StateRun>> {
+        self.values.freeze(part, full)
+    }
+
+    fn restore(&mut self, part: u32, runs: &[StateRun]) -> Result<()> {
+        self.values.restore(part, runs)
+    }
+
+    fn side(&self) -> Side {
+        self.values.side()
+    }
 }
 
 /// The answer alone, in the words (key, number of values).

@@ -29,7 +29,7 @@ pub(super) struct Call {
 }
 
 /// A constant integer as the type that DataFusion's functions look for.
-fn widened(expr: &Arc<dyn PhysicalExpr>) -> Arc<dyn PhysicalExpr> {
+pub(super) fn widened(expr: &Arc<dyn PhysicalExpr>) -> Arc<dyn PhysicalExpr> {
     let literal = expr.downcast_ref::<Literal>().map(Literal::value);
     let integer = literal.filter(|value| value.data_type().is_integer());
     match integer.and_then(|value| value.cast_to(&DataType::Int64).ok()) {

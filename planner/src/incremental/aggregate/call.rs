@@ -1,18 +1,20 @@
 //! Aggregate calls: which have a class of their own, and what each reads.
 
-use std::fmt::Write;
 use std::sync::Arc;
 
+use arrow::compute::SortOptions;
 use arrow::datatypes::{DataType, Schema};
 use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::execution::context::ExecutionProps;
-use datafusion::logical_expr::expr::AggregateFunction as Call;
+use datafusion::logical_expr::expr::{AggregateFunction as Call, NullTreatment};
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::logical_expr::{Expr, ExprSchemable, SortExpr};
 use datafusion::physical_expr::aggregate::{AggregateFunctionExpr, LoweredAggregateBuilder};
 
-use crate::delta_plan::{AggregateCall, AggregateFunction, Holistic, HolisticInput};
+use crate::aggregate::moments::{Moment, Statistic};
+use crate::delta_plan::{AggregateCall, AggregateFunction, Holistic, HolisticInput, RowEnd};
 use crate::error::Result;
+use crate::explain::order_by;
 use crate::incremental::is_hashable;
 
 /// Expressions that must be columns of the input, each once.
@@ -41,6 +43,8 @@ pub(super) struct Planned {
 
 enum Function {
     Own(AggregateFunction, Option<usize>),
+    Moment(Statistic, usize, Option<usize>),
+    End(RowEnd),
     Holistic { call: Arc<AggregateFunctionExpr>, inputs: Vec<Input>, sorts: Vec<SortExpr> },
 }
 
@@ -61,10 +65,19 @@ pub(super) fn planned(
             let argument = argument(call).map(|a| columns.add(a));
             Function::Own(function, argument)
         }
-        None => match holistic(expr, call, from, columns)? {
-            Some(function) => function,
-            None => return Ok(None),
-        },
+        None => {
+            let other = match moment(call, columns) {
+                Some(moment) => Some(moment),
+                None => row_end(call, from, columns)?,
+            };
+            match other {
+                Some(function) => function,
+                None => match holistic(expr, call, from, columns)? {
+                    Some(function) => function,
+                    None => return Ok(None),
+                },
+            }
+        }
     };
     let filter = call.params.filter.as_deref().map(|f| columns.add(f));
     Ok(Some(Planned { function, filter, distinct: call.params.distinct }))
@@ -75,6 +88,15 @@ impl Planned {
     pub(super) fn node(&self, at: &[usize], from: &Schema, output: &DataType) -> AggregateCall {
         let (function, argument) = match &self.function {
             Function::Own(function, argument) => (function.clone(), argument.map(|a| at[a])),
+            Function::Moment(statistic, first, second) => {
+                let second = second.map(|s| at[s]);
+                (AggregateFunction::Moment { statistic: *statistic, second }, Some(at[*first]))
+            }
+            Function::End(end) => {
+                let order = end.order.iter().map(|(column, options)| (at[*column], *options));
+                let end = RowEnd { order: order.collect(), ..end.clone() };
+                (AggregateFunction::End(end), None)
+            }
             Function::Holistic { call, inputs, sorts } => {
                 let inputs = inputs.iter().map(|input| input.at(at));
                 let inputs: Vec<HolisticInput> = inputs.collect();
@@ -133,6 +155,11 @@ fn own(call: &Call, from: &DFSchema) -> Option<AggregateFunction> {
         "avg" => AggregateFunction::Avg,
         "min" => AggregateFunction::Min,
         "max" => AggregateFunction::Max,
+        "bool_and" => AggregateFunction::BoolAnd,
+        "bool_or" => AggregateFunction::BoolOr,
+        "bit_and" => AggregateFunction::BitAnd,
+        "bit_or" => AggregateFunction::BitOr,
+        "bit_xor" => AggregateFunction::BitXor,
         _ => return None,
     };
     let Some(argument) = argument(call) else {
@@ -156,9 +183,50 @@ fn own(call: &Call, from: &DFSchema) -> Option<AggregateFunction> {
     let fits = match function {
         AggregateFunction::Count => !call.params.distinct || is_hashable(&data_type),
         AggregateFunction::Sum | AggregateFunction::Avg => summable,
+        AggregateFunction::BoolAnd | AggregateFunction::BoolOr => data_type == DataType::Boolean,
+        AggregateFunction::BitAnd | AggregateFunction::BitOr | AggregateFunction::BitXor => {
+            data_type.is_integer()
+        }
         _ => ordered,
     };
     fits.then_some(function)
+}
+
+/// The statistic that `call` is; one over distinct pairs is none.
+fn moment(call: &Call, columns: &mut Columns) -> Option<Function> {
+    let statistic = call.func.inner().downcast_ref::<Moment>()?.statistic();
+    match &call.params.args[..] {
+        [x] => Some(Function::Moment(statistic, columns.add(x), None)),
+        [y, x] if !call.params.distinct => {
+            Some(Function::Moment(statistic, columns.add(y), Some(columns.add(x))))
+        }
+        _ => None,
+    }
+}
+
+/// The end of an order that `call` asks for, if its order is total: then no rows but it need be known.
+fn row_end(call: &Call, from: &DFSchema, columns: &mut Columns) -> Result<Option<Function>> {
+    let last = match call.func.name() {
+        "first_value" => false,
+        "last_value" => true,
+        _ => return Ok(None),
+    };
+    let sorts = &call.params.order_by;
+    let [argument] = &call.params.args[..] else { return Ok(None) };
+    let Some(result) = sorts.iter().position(|sort| sort.expr == *argument) else {
+        return Ok(None);
+    };
+    let mut order = Vec::with_capacity(sorts.len());
+    for sort in sorts {
+        let data_type = sort.expr.get_type(from)?;
+        if !is_hashable(&data_type) || matches!(data_type, DataType::Dictionary(..)) {
+            return Ok(None);
+        }
+        let options = SortOptions { descending: !sort.asc, nulls_first: sort.nulls_first };
+        order.push((columns.add(&sort.expr), options));
+    }
+    let ignore_nulls = call.params.null_treatment == Some(NullTreatment::IgnoreNulls);
+    Ok(Some(Function::End(RowEnd { last, order, result, ignore_nulls })))
 }
 
 fn holistic(
@@ -191,16 +259,9 @@ fn text(call: &AggregateFunctionExpr, inputs: &[HolisticInput], sorts: &[SortExp
     let (arguments, orders) = texts.split_at(texts.len() - sorts.len());
     let distinct = if call.is_distinct() { "DISTINCT " } else { "" };
     let mut text = format!("{}({distinct}{}", call.fun().name(), arguments.join(", "));
-    for (i, (order, sort)) in orders.iter().zip(sorts).enumerate() {
-        let before = if i == 0 { " ORDER BY" } else { "," };
-        let direction = if sort.asc { "" } else { " DESC" };
-        let nulls = match (sort.asc, sort.nulls_first) {
-            (true, true) => " NULLS FIRST",
-            (false, false) => " NULLS LAST",
-            _ => "",
-        };
-        write!(text, "{before} {order}{direction}{nulls}").expect("writing to a string succeeds");
-    }
+    let sorts =
+        sorts.iter().map(|s| SortOptions { descending: !s.asc, nulls_first: s.nulls_first });
+    text.push_str(&order_by(orders.iter().zip(sorts)));
     text.push(')');
     if call.ignore_nulls() {
         text.push_str(" IGNORE NULLS");

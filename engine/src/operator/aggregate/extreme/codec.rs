@@ -3,14 +3,16 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BinaryArray, BooleanArray, PrimitiveArray, UInt64Array,
+    Array, ArrayRef, AsArray, BinaryArray, BooleanArray, PrimitiveArray, UInt32Array, UInt64Array,
     downcast_integer, downcast_temporal, new_null_array,
 };
+use arrow::compute::take;
 use arrow::datatypes::{
-    ArrowPrimitiveType, DataType, Decimal32Type, Decimal64Type, Float32Type, Float64Type,
+    ArrowPrimitiveType, DataType, Decimal32Type, Decimal64Type, Float32Type, Float64Type, Schema,
     UInt64Type,
 };
 use arrow::row::{RowConverter, SortField};
+use levada_planner::delta_plan::RowEnd;
 
 use crate::error::Result;
 
@@ -226,6 +228,59 @@ impl Codec for Bytes {
     fn from_array(keys: &ArrayRef) -> Option<Vec<Self::Key>> {
         let keys = keys.as_binary_opt::<i32>()?;
         Some((0..keys.len()).map(|i| keys.value(i).into()).collect())
+    }
+
+    fn bytes(key: &Self::Key) -> u64 {
+        key.len() as u64
+    }
+}
+
+/// Rows of columns in an order, of which one column is read.
+#[derive(Debug)]
+pub(super) struct Tuple {
+    converter: RowConverter,
+    result: usize,
+    data_type: DataType,
+}
+
+impl Tuple {
+    pub(super) fn new(node: &RowEnd, input: &Schema) -> Result<Self> {
+        let data_type = |column: usize| input.field(column).data_type().clone();
+        let fields = node.order.iter();
+        let fields = fields.map(|(c, o)| SortField::new_with_options(data_type(*c), *o));
+        let converter = RowConverter::new(fields.collect())?;
+        let data_type = data_type(node.order[node.result].0);
+        Ok(Self { converter, result: node.result, data_type })
+    }
+}
+
+impl Codec for Tuple {
+    type Key = Box<[u8]>;
+
+    fn encode(&self, values: &ArrayRef) -> Result<Vec<Self::Key>> {
+        let rows = self.converter.convert_columns(values.as_struct().columns())?;
+        Ok(rows.iter().map(|row| row.data().into()).collect())
+    }
+
+    fn decode(&self, keys: Vec<Option<Self::Key>>) -> Result<ArrayRef> {
+        let parser = self.converter.parser();
+        let found: Vec<&[u8]> = keys.iter().flatten().map(|key| &**key).collect();
+        let mut next = 0..;
+        let places = keys.iter().map(|key| key.as_ref().and_then(|_| next.next()));
+        let places: UInt32Array = places.collect();
+        if found.is_empty() {
+            return Ok(new_null_array(&self.data_type, keys.len()));
+        }
+        let columns = self.converter.convert_rows(found.into_iter().map(|k| parser.parse(k)))?;
+        Ok(take(&columns[self.result], &places, None)?)
+    }
+
+    fn to_array<'a>(keys: impl Iterator<Item = &'a Self::Key>) -> ArrayRef {
+        Bytes::to_array(keys)
+    }
+
+    fn from_array(keys: &ArrayRef) -> Option<Vec<Self::Key>> {
+        Bytes::from_array(keys)
     }
 
     fn bytes(key: &Self::Key) -> u64 {
