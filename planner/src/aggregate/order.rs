@@ -28,9 +28,6 @@ use super::moments::Moment;
 use super::ordered::Ordered;
 use crate::pg_compat;
 
-/// Functions of DataFusion that sort by themselves.
-const SELF_SORTING: [&str; 2] = ["first_value", "last_value"];
-
 /// Functions whose result does not depend on an order, and that ask for it nevertheless.
 const ORDERLESS: [&str; 11] = [
     "approx_distinct",
@@ -87,9 +84,7 @@ fn ordered(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
         call.params.order_by.clear();
         return Ok(Transformed::yes(Expr::AggregateFunction(call)));
     }
-    let depends =
-        is_ordered(&call.func, call.params.distinct) || SELF_SORTING.contains(&call.func.name());
-    if !depends {
+    if !is_ordered(&call.func, call.params.distinct) {
         return Ok(Transformed::no(Expr::AggregateFunction(call)));
     }
     if call.params.distinct {

@@ -48,6 +48,8 @@ enum Need {
     RowsAndDirection,
     /// It sorts its rows itself and reads the direction.
     Direction,
+    /// Nothing: it finds its row itself. Told that its rows come in order, it fails on a batch without rows.
+    Nothing,
     /// Each row once where DISTINCT is asked for, of which DataFusion takes no notice.
     DistinctRows,
 }
@@ -60,7 +62,7 @@ impl Ordered {
     /// Whether a call must name a total order, in which the function gets its rows.
     pub(super) fn sorts(&self, distinct: bool) -> bool {
         match self.need {
-            Need::Rows | Need::RowsAndDirection => true,
+            Need::Rows | Need::RowsAndDirection | Need::Nothing => true,
             Need::DistinctRows => distinct,
             Need::Direction => false,
         }
@@ -71,7 +73,7 @@ impl Ordered {
     }
 
     fn delegates(&self, order_bys: usize) -> bool {
-        order_bys == 0 || self.need == Need::Direction
+        order_bys == 0 || matches!(self.need, Need::Direction | Need::Nothing)
     }
 }
 
@@ -96,6 +98,10 @@ pub(super) fn functions() -> Vec<Arc<AggregateUDF>> {
     functions.extend(
         [standard::bit_and_or_xor::bit_xor_udaf(), standard::regr::regr_count_udaf()]
             .map(|function| Ordered::over(function, Need::DistinctRows)),
+    );
+    functions.extend(
+        [standard::first_last::first_value_udaf(), standard::first_last::last_value_udaf()]
+            .map(|function| Ordered::over(function, Need::Nothing)),
     );
     let percentile = standard::percentile_cont::percentile_cont_udaf();
     functions.push(Ordered::over(percentile, Need::Direction));
@@ -193,7 +199,7 @@ impl AggregateUDFImpl for Ordered {
         self: Arc<Self>,
         _: bool,
     ) -> Result<Option<Arc<dyn AggregateUDFImpl>>> {
-        // It sorts whatever it gets.
+        // It finds the order of whatever it gets.
         Ok(Some(self))
     }
 
