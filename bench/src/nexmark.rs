@@ -232,3 +232,30 @@ fn ticks(tables: &[Table], events: i64, step: i64) -> Vec<BTreeMap<u32, Delta>> 
 fn index(rows: i64) -> usize {
     usize::try_from(rows).unwrap_or(0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_query_is_maintained_and_equals_a_batch_run() {
+        let folder = tempfile::tempdir().unwrap();
+        let events = Events { events: 6000, seed: 3, eps: 500 };
+        events.write(folder.path()).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        for query in &QUERIES {
+            let tables = load(folder.path(), query).unwrap();
+            let view = View::plan(query.sql, &tables, true).unwrap();
+            let expected = runtime.block_on(view.batch(&tables)).unwrap();
+            let expected = Answer::of(&expected, query.counted).unwrap();
+            for keep in [Keep::Rows, Keep::Sum] {
+                let (plan, schema) = (&view.delta_plan, &view.schema);
+                let mut maintained = Maintained::new(plan, schema, keep, query.counted).unwrap();
+                for tick in ticks(&tables, events.events, 700) {
+                    maintained.tick(&tick).unwrap();
+                }
+                assert_eq!(maintained.answer().unwrap(), expected, "{} {keep:?}", query.name);
+            }
+        }
+    }
+}

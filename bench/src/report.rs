@@ -31,6 +31,7 @@ struct Entry {
     peer: Option<String>,
     bench: Option<String>,
     query: String,
+    what: Option<String>,
     delta: Option<u64>,
     events_per_s: Option<f64>,
     wall_ms: Option<f64>,
@@ -48,7 +49,11 @@ enum Measure {
     Run,
     FirstLoad,
     Refresh,
+    Rows,
 }
+
+const MEASURES: [Measure; 5] =
+    [Measure::Rate, Measure::Run, Measure::FirstLoad, Measure::Refresh, Measure::Rows];
 
 /// A cell: the best value of a system.
 #[derive(Clone, Copy, Debug)]
@@ -74,7 +79,7 @@ impl Report {
         let mut grids: BTreeMap<(String, Measure), Grid> = BTreeMap::new();
         for entry in self.entries()? {
             let bench = entry.bench.clone().unwrap_or_else(|| "nexmark".to_owned());
-            for measure in [Measure::Rate, Measure::Run, Measure::FirstLoad, Measure::Refresh] {
+            for measure in MEASURES {
                 if let Some(value) = measure.of(&entry) {
                     grids.entry((bench.clone(), measure)).or_default().take(&entry, measure, value);
                 }
@@ -107,6 +112,7 @@ impl Measure {
             Self::Run => "milliseconds, best run",
             Self::FirstLoad => "milliseconds, first load",
             Self::Refresh => "milliseconds, median refresh",
+            Self::Rows => "rows at the end",
         }
     }
 
@@ -116,6 +122,11 @@ impl Measure {
             Self::Run => entry.wall_ms,
             Self::FirstLoad => entry.ms,
             Self::Refresh => entry.refresh_ms_median,
+            #[expect(clippy::cast_precision_loss, reason = "for display")]
+            Self::Rows => {
+                entry.what.as_deref().filter(|what| *what == "final")?;
+                entry.rows.map(|rows| rows as f64)
+            }
         }
     }
 
@@ -163,7 +174,11 @@ impl Grid {
             let cells: Vec<String> = self.systems.iter().map(cell).collect();
             writeln!(out, "| {name} | {} |", cells.join(" | "))?;
         }
-        let base = base.or(self.systems.first().map(String::as_str)).unwrap_or_default();
+        let named = base.filter(|base| self.systems.iter().any(|system| system == base));
+        let first = self.systems.first().map(String::as_str);
+        let (Some(base), true) = (named.or(first), measure != Measure::Rows) else {
+            return Ok(writeln!(out)?);
+        };
         writeln!(out, "\n| system | rows | times {base} | at worst | peak MB |")?;
         writeln!(out, "|---|---|---|---|---|")?;
         for system in &self.systems {

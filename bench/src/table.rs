@@ -54,7 +54,7 @@ impl Table {
     ///
     /// # Errors
     /// When there is not even an empty batch.
-    pub(crate) fn of(id: u32, name: &str, batches: Vec<RecordBatch>) -> anyhow::Result<Self> {
+    pub(crate) fn of(id: u32, name: &str, batches: &[RecordBatch]) -> anyhow::Result<Self> {
         let schema = stored(&batches.first().context("a table needs a batch")?.schema());
         let batches = batches.iter().map(|b| converted(b, &schema)).collect::<Result<_, _>>()?;
         Ok(Self { id, name: name.to_owned(), schema, key: Vec::new(), batches })

@@ -295,3 +295,33 @@ fn refresh(tables: &[Table], number: i64) -> anyhow::Result<BTreeMap<u32, Delta>
     }
     Ok(deltas)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_query_is_maintained_through_refreshes() {
+        let folder = tempfile::tempdir().unwrap();
+        generate::write(folder.path(), 0.002).unwrap();
+        let tables = load(folder.path()).unwrap();
+        let deletes = refresh(&tables, 0).unwrap();
+        assert!(deletes.values().all(|delta| delta.rows() > 0), "nothing is deleted");
+        let negated = |(id, delta): (&u32, &Delta)| {
+            (*id, Delta::of(delta.ok.iter().map(DeltaBatch::negated)))
+        };
+        let inserts = deletes.iter().map(negated).collect();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        for (name, sql) in QUERIES {
+            let view = View::plan(sql, &tables, false).unwrap();
+            let expected = runtime.block_on(view.batch(&tables)).unwrap();
+            let (plan, schema) = (&view.delta_plan, &view.schema);
+            let mut maintained = Maintained::new(plan, schema, Keep::Rows, None).unwrap();
+            for tick in [&whole(&tables), &deletes, &inserts] {
+                maintained.tick(tick).unwrap();
+            }
+            let expected = Answer::of(&expected, None).unwrap();
+            assert_eq!(maintained.answer().unwrap(), expected, "{name}");
+        }
+    }
+}

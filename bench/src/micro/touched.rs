@@ -93,5 +93,5 @@ pub(super) fn numbers(
         Arc::new(range.clone().map(|i| row(i)[c]).collect::<Int64Array>())
     };
     let batch = RecordBatch::try_from_iter([("k", column(0)), ("v", column(1))])?;
-    Table::of(id, name, vec![batch])
+    Table::of(id, name, &[batch])
 }

@@ -230,7 +230,7 @@ impl Channels {
         let url = |i: usize| {
             let [a, b, c] = [0, 1, 2].map(|f: usize| text(&folders[f][5 * i..5 * i + 5]));
             let url = format!("https://www.nexmark.com/{a}/{b}/{c}/item.htm?query=1");
-            let named = i >= HOT.len() && i % 10 != 0;
+            let named = i >= HOT.len() && !i.is_multiple_of(10);
             if named { format!("{url}&channel_id={}", ids[i]) } else { url }
         };
         let urls = (0..count).map(url).collect();
