@@ -18,6 +18,7 @@
 pub mod arrangement;
 mod batch;
 mod checkpoint;
+pub mod circuit;
 pub mod client;
 mod database;
 mod define;

@@ -27,8 +27,8 @@ const OWNED: [(&str, &[&str]); 8] = [
     ("axum", &["server"]),
     ("rustls", &["server"]),
     ("postgres-types", &["server"]),
-    ("clap", &["server"]),
-    ("datafusion", &["planner", "engine", "server", "sqllogictests"]),
+    ("clap", &["server", "bench"]),
+    ("datafusion", &["planner", "engine", "server", "sqllogictests", "bench"]),
     ("sqllogictest", &["sqllogictests"]),
     ("tokio-postgres", &["server", "sqllogictests"]),
 ];
