@@ -189,6 +189,7 @@ impl Core {
             self.deferred = Some(merged);
         }
         self.deferred = None;
+        self.graph.unify(fresh);
     }
 
     /// Runs one recomputed node and what it feeds; other recomputed nodes wait again.

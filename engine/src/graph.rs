@@ -73,6 +73,8 @@ pub(crate) struct GraphNode {
 pub(crate) struct OperatorInfo {
     /// Number of the node.
     pub node: u64,
+    /// What it computes.
+    pub fingerprint: Fingerprint,
     /// Views it works for, by identifier.
     pub views: Vec<u32>,
     /// What it does.
@@ -90,6 +92,8 @@ pub(crate) struct Graph {
     operators: Option<Arc<Vec<OperatorInfo>>>,
     nodes: BTreeMap<NodeKey, GraphNode>,
     next: NodeKey,
+    /// The nodes that are filled, by what they compute.
+    known: BTreeMap<Fingerprint, NodeKey>,
     /// Leaves by the relation they read.
     readers: BTreeMap<u32, BTreeSet<NodeKey>>,
     /// Views by the node that is their root.
@@ -104,12 +108,14 @@ impl Graph {
             operators: None,
             nodes: BTreeMap::new(),
             next: 0,
+            known: BTreeMap::new(),
             readers: BTreeMap::new(),
             roots: BTreeMap::new(),
         }
     }
 
-    /// Adds the nodes of `plan` for `view`; those of `shared` with equal fingerprints are used again.
+    /// Adds the nodes of `plan` for `view`; those of `shared` with equal fingerprints are used again. The
+    /// others are empty: once they are filled, [`Graph::unify`] makes one of equal ones.
     ///
     /// # Errors
     /// When a node cannot be lowered.
@@ -166,6 +172,48 @@ impl Graph {
         Ok(fresh)
     }
 
+    /// Makes one node of each of `fresh` and an older one that computes the same; both are filled.
+    ///
+    /// The older one stays, so that inputs keep lower numbers than their users.
+    pub(crate) fn unify(&mut self, fresh: &BTreeSet<NodeKey>) {
+        self.operators = None;
+        for key in fresh {
+            let Some(node) = self.nodes.get(key) else { continue };
+            match self.known.get(&node.fingerprint) {
+                Some(older) if older < key && self.nodes.contains_key(older) => {
+                    let older = *older;
+                    self.replace(*key, older);
+                }
+                _ => {
+                    self.known.insert(node.fingerprint, *key);
+                }
+            }
+        }
+    }
+
+    /// Puts `older` in the place of `key`.
+    fn replace(&mut self, key: NodeKey, older: NodeKey) {
+        let Some(node) = self.nodes.remove(&key) else { return };
+        for input in &node.inputs {
+            if let Some(input) = self.nodes.get_mut(input) {
+                input.users.remove(&key);
+            }
+        }
+        for user in &node.users {
+            let inputs = self.nodes.get_mut(user).map(|u| u.inputs.iter_mut());
+            inputs.into_iter().flatten().filter(|i| **i == key).for_each(|i| *i = older);
+        }
+        for readers in self.readers.values_mut() {
+            readers.remove(&key);
+        }
+        if let Some(views) = self.roots.remove(&key) {
+            self.roots.entry(older).or_default().extend(views);
+        }
+        let kept = self.nodes.get_mut(&older).expect("the older node is there");
+        kept.users.extend(node.users);
+        kept.views.extend(node.views);
+    }
+
     /// Removes what only `view` needs.
     pub(crate) fn remove(&mut self, view: u32) {
         self.operators = None;
@@ -180,7 +228,11 @@ impl Graph {
             }
         }
         for key in dead {
-            self.nodes.remove(&key);
+            if let Some(node) = self.nodes.remove(&key)
+                && self.known.get(&node.fingerprint) == Some(&key)
+            {
+                self.known.remove(&node.fingerprint);
+            }
             for node in self.nodes.values_mut() {
                 node.users.remove(&key);
             }
@@ -232,6 +284,7 @@ impl Graph {
         }
         let info = |(key, node): (&NodeKey, &GraphNode)| OperatorInfo {
             node: *key as u64,
+            fingerprint: node.fingerprint,
             views: node.views.iter().copied().collect(),
             label: node.label.clone(),
             cost: node.cost.clone(),

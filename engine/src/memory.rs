@@ -12,6 +12,7 @@ use std::fs;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use datafusion::execution::memory_pool::{
     GreedyMemoryPool, MemoryConsumer, MemoryLimit, MemoryPool, MemoryReservation,
@@ -55,12 +56,29 @@ fn machine_bytes(meminfo: &str) -> Option<u64> {
 pub(crate) struct Meter {
     memory: MemoryReservation,
     counts: [AtomicU64; 5],
+    /// Nanoseconds it worked.
+    busy_ns: AtomicU64,
 }
 
 impl Meter {
     /// The meter of the consumer `name`.
     pub(crate) fn new(name: String, pool: &Arc<dyn MemoryPool>) -> Self {
-        Self { memory: MemoryConsumer::new(name).register(pool), counts: Default::default() }
+        Self {
+            memory: MemoryConsumer::new(name).register(pool),
+            counts: Default::default(),
+            busy_ns: AtomicU64::new(0),
+        }
+    }
+
+    /// Notes that it worked for a while.
+    pub(crate) fn worked(&self, time: Duration) {
+        let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        self.busy_ns.fetch_add(nanos, Ordering::Relaxed);
+    }
+
+    /// How long it worked.
+    pub(crate) fn busy(&self) -> Duration {
+        Duration::from_nanos(self.busy_ns.load(Ordering::Relaxed))
     }
 
     /// Notes the present amounts.

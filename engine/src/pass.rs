@@ -42,10 +42,13 @@ impl Core {
         while let Some(key) = todo.pop_first() {
             // A panic in a function of DataFusion costs the views that call it, not the database.
             let run = AssertUnwindSafe(|| self.run_node(tick, key, &relations, &outputs));
+            let began = self.shared.clock.monotonic();
             let output = catch_unwind(run)
                 .unwrap_or_else(|_panic| Err(Error::Internal("an operator panicked".to_owned())))
                 .unwrap_or_else(|e| broken(&e));
-            self.graph.node(key).measure();
+            let node = self.graph.node(key);
+            node.meter.worked(self.shared.clock.monotonic().saturating_sub(began));
+            node.measure();
             if output.is_empty() {
                 continue;
             }

@@ -105,6 +105,8 @@ impl Core {
                 let empty = relation_of(object, &name, Some(&plan));
                 self.relations.insert(empty.ok_or_else(|| Error::unfit("relation"))?);
                 self.fill_again(object.id, &plan)?;
+            } else {
+                self.graph.unify(&keys.into_iter().collect());
             }
         }
         self.shared.set_files(files);

@@ -12,25 +12,38 @@ use crate::delta_plan::{
 /// The lines of `EXPLAIN INCREMENTAL`, root first. A node used twice is shown once and referred to.
 #[must_use]
 pub fn lines(plan: &DeltaPlan) -> Vec<String> {
+    lines_with(plan, &|node| {
+        let append = if node.properties.insert_only { "  append-only" } else { "" };
+        format!("cost={}{}{append}", node.op.cost(), state(&node.op))
+    })
+}
+
+/// The plan as a tree, each node with what `detail` says of it.
+#[must_use]
+pub fn lines_with(plan: &DeltaPlan, detail: &dyn Fn(&Node) -> String) -> Vec<String> {
     let mut shown = vec![false; plan.nodes.len()];
     let mut lines = Vec::new();
-    tree(plan, plan.root, 0, &mut shown, &mut lines);
+    tree(plan, (plan.root, 0), detail, &mut shown, &mut lines);
     lines
 }
 
-fn tree(plan: &DeltaPlan, id: NodeId, depth: usize, shown: &mut [bool], lines: &mut Vec<String>) {
+fn tree(
+    plan: &DeltaPlan,
+    (id, depth): (NodeId, usize),
+    detail: &dyn Fn(&Node) -> String,
+    shown: &mut [bool],
+    lines: &mut Vec<String>,
+) {
     let node = &plan.nodes[id];
     let indent = "  ".repeat(depth);
-    let cost = node.op.cost();
     if shown[id] && !node.inputs.is_empty() {
         lines.push(format!("{indent}{} (shared, see above)", describe(node)));
         return;
     }
     shown[id] = true;
-    let append = if node.properties.insert_only { "  append-only" } else { "" };
-    lines.push(format!("{indent}{}  cost={cost}{}{append}", describe(node), state(&node.op)));
+    lines.push(format!("{indent}{}  {}", describe(node), detail(node)).trim_end().to_owned());
     for input in &node.inputs {
-        tree(plan, *input, depth + 1, shown, lines);
+        tree(plan, (*input, depth + 1), detail, shown, lines);
     }
 }
 

@@ -432,6 +432,8 @@ pub enum Explain {
     },
     /// How a relation or a query is maintained.
     Incremental(Subject),
+    /// What the operators of a materialized view hold and have done.
+    Maintained(Name),
     /// Which inputs an output comes from.
     Lineage {
         /// One output column; [`None`] is all.

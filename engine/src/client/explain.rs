@@ -13,6 +13,7 @@ use datafusion::sql::sqlparser::ast;
 use futures::TryStreamExt;
 use levada_catalog::{Detail, Object, ObjectKind};
 use levada_planner::bind::Binder;
+use levada_planner::delta_plan::Node;
 use levada_planner::incremental::break_ties;
 use levada_planner::statement::{
     Explain, ExplainFormat, ExplainOptions, Name, Parsed, Statement, Subject,
@@ -24,6 +25,7 @@ use super::{Outcome, Rows, RowsTag, Session};
 use crate::batch;
 use crate::definition::{BoundView, bind_view};
 use crate::error::{Error, Result};
+use crate::graph::OperatorInfo;
 use crate::pass::consolidate;
 use crate::snapshot::SnapshotSet;
 use crate::system::Viewer;
@@ -61,6 +63,7 @@ impl Session {
             Explain::Incremental(subject) => {
                 ("INCREMENTAL PLAN", self.explain_incremental(subject)?)
             }
+            Explain::Maintained(name) => ("INCREMENTAL PLAN", self.explain_maintained(name)?),
             Explain::Lineage { column, subject } => {
                 let lineage = self.subject(subject)?.lineage()?;
                 let only = column.as_ref().map(|c| c.name.as_str());
@@ -136,6 +139,23 @@ impl Session {
         Ok(explain::lines(&plan))
     }
 
+    /// The plan of a materialized view with what its operators hold and have done.
+    fn explain_maintained(&mut self, name: &Name) -> Result<Vec<String>> {
+        let object = self.materialized_view(name)?;
+        let snapshot = self.snapshot();
+        let insert_only = |id: u32| snapshot.relation(id).is_some_and(|r| r.append);
+        let bound = self.bound_view(&snapshot.catalog, &object)?;
+        let plan = bound.delta_plan(&self.inner.shared.state, &insert_only)?;
+        let running = |node: &Node| {
+            let mut operators = snapshot.operators.iter();
+            operators.find(|o| o.fingerprint == node.fingerprint && o.views.contains(&object.id))
+        };
+        Ok(explain::lines_with(&plan, &|node| match running(node) {
+            Some(operator) => measured(operator),
+            None => String::new(),
+        }))
+    }
+
     /// The query of a view, or the query itself.
     fn subject(&mut self, subject: &Subject) -> Result<BoundView> {
         match subject {
@@ -176,17 +196,23 @@ impl Session {
         found.map_err(|e| levada_planner::Error::from(e).at(name.position).into())
     }
 
+    /// The materialized view that a name means.
+    fn materialized_view(&mut self, name: &Name) -> Result<Arc<Object>> {
+        let object = self.named(name)?;
+        if object.kind() == ObjectKind::MaterializedView {
+            return Ok(object);
+        }
+        Err(levada_catalog::Error::WrongKind {
+            name: object.name.clone(),
+            wanted: ObjectKind::MaterializedView,
+            found: object.kind(),
+        }
+        .into())
+    }
+
     /// `CHECK INCREMENTAL v`: recomputes a view and compares it with what is kept, row by row.
     pub(super) async fn check_incremental(&mut self, name: &Name) -> Result<Outcome> {
-        let object = self.named(name)?;
-        if object.kind() != ObjectKind::MaterializedView {
-            return Err(levada_catalog::Error::WrongKind {
-                name: object.name.clone(),
-                wanted: ObjectKind::MaterializedView,
-                found: object.kind(),
-            }
-            .into());
-        }
+        let object = self.materialized_view(name)?;
         let snapshot = self.snapshot();
         let kept = snapshot.relation(object.id).ok_or_else(|| {
             Error::statement("55000", "the view is not part of the epoch that is read")
@@ -258,6 +284,28 @@ impl Session {
         let plan = state.optimize(&break_ties(bound.plan)?)?;
         Ok(batch::stream(shared, &state, &plan).await?.try_collect().await?)
     }
+}
+
+/// What an operator holds and has done since it was made or loaded.
+fn measured(operator: &OperatorInfo) -> String {
+    let metrics = operator.meter.get();
+    let time = operator.meter.busy().as_secs_f64() * 1e3;
+    let shared = match operator.views.len() {
+        0 | 1 => String::new(),
+        views => format!("  views={views}"),
+    };
+    let state = match (metrics.state_rows, metrics.state_bytes) {
+        (0, 0) => String::new(),
+        (rows, bytes) => format!("  state rows={rows} bytes={bytes}"),
+    };
+    let touched = match metrics.state_rows_touched {
+        0 => String::new(),
+        touched => format!(" touched={touched}"),
+    };
+    format!(
+        "rows in={} out={}  time={time:.3} ms{state}{touched}{shared}",
+        metrics.rows_in, metrics.rows_out
+    )
 }
 
 /// Columns of `CHECK INCREMENTAL`.

@@ -135,7 +135,9 @@ impl Session {
                 inner.fields
             }
             Statement::Explain(Explain::Plan { .. }) => text(&["QUERY PLAN"]),
-            Statement::Explain(Explain::Incremental(_)) => text(&["INCREMENTAL PLAN"]),
+            Statement::Explain(Explain::Incremental(_) | Explain::Maintained(_)) => {
+                text(&["INCREMENTAL PLAN"])
+            }
             Statement::Explain(Explain::Lineage { .. }) => text(&["LINEAGE"]),
             Statement::Show(show) => Some(self.show_schema(show).await?),
             Statement::CheckIncremental(_) => Some(super::explain::check_schema()),

@@ -8,6 +8,7 @@ use arrow::datatypes::SchemaRef;
 use super::{bigint, count, text};
 use crate::database::Shared;
 use crate::error::Result;
+use crate::graph::OperatorInfo;
 use crate::operator::OperatorMetrics;
 use crate::snapshot::SnapshotSet;
 
@@ -22,6 +23,7 @@ pub(super) fn schema() -> SchemaRef {
         bigint("state_rows_touched"),
         bigint("rows_in"),
         bigint("rows_out"),
+        bigint("busy_us"),
     ])
 }
 
@@ -33,6 +35,8 @@ pub(super) fn rows(_shared: &Arc<Shared>, snapshot: &SnapshotSet) -> Result<Reco
     });
     let nodes = operators.iter().map(|o| Some(count(o.node)));
     let metrics: Vec<OperatorMetrics> = operators.iter().map(|o| o.meter.get()).collect();
+    let micros = |o: &OperatorInfo| i64::try_from(o.meter.busy().as_micros()).ok();
+    let busy = operators.iter().map(micros);
     let numbers = |f: fn(&OperatorMetrics) -> u64| {
         Arc::new(metrics.iter().map(|m| Some(count(f(m)))).collect::<Int64Array>())
     };
@@ -48,6 +52,7 @@ pub(super) fn rows(_shared: &Arc<Shared>, snapshot: &SnapshotSet) -> Result<Reco
             numbers(|m| m.state_rows_touched),
             numbers(|m| m.rows_in),
             numbers(|m| m.rows_out),
+            Arc::new(busy.collect::<Int64Array>()),
         ],
     )?)
 }

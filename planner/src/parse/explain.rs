@@ -19,7 +19,10 @@ pub(super) fn explain(stream: &mut Stream<'_>) -> Result<Statement> {
         let subject = subject(stream)?;
         return Ok(Statement::Explain(Explain::Lineage { column, subject }));
     }
-    for words in ["WATERMARK", "STATE", "COST", "PRIVILEGES", "ROW", "ANALYZE MATERIALIZED VIEW"] {
+    if stream.accept("ANALYZE MATERIALIZED VIEW") {
+        return Ok(Statement::Explain(Explain::Maintained(stream.name()?)));
+    }
+    for words in ["WATERMARK", "STATE", "COST", "PRIVILEGES", "ROW"] {
         if stream.at(words) {
             return refuse(format!("EXPLAIN {words}"), position);
         }

@@ -210,7 +210,8 @@ impl Query {
     #[must_use]
     pub fn has_global_aggregate(&self) -> bool {
         let here = match self {
-            Self::Aggregate(a) => a.keys.is_empty(),
+            // The empty grouping set is a group over nothing, too.
+            Self::Aggregate(a) => a.keys.is_empty() || !a.sets.is_empty(),
             Self::Scalar(s) => s.key.is_none(),
             // Whether the list is empty, and whether it holds a NULL, is counted.
             Self::Semi(s) => s.kind == "NOT IN",
