@@ -13,7 +13,7 @@ use crate::operator::distinct::Distinct;
 use crate::operator::filter::Filter;
 use crate::operator::join::Join;
 use crate::operator::project::Project;
-use crate::operator::top_k::TopK;
+use crate::operator::top_k::top_k;
 use crate::operator::union::Union;
 use crate::operator::unnest::Unnest;
 use crate::operator::window::Window;
@@ -61,10 +61,10 @@ pub fn lower_with(plan: &DeltaPlan, id: NodeId, width: HashWidth) -> Result<Box<
         Op::Unnest(unnest) => {
             Box::new(Unnest::new(unnest, &input(0)?.schema, Arc::clone(&node.schema)))
         }
-        Op::TopK(top_k) => {
+        Op::TopK(top) => {
             let input = input(0)?;
             let insert_only = input.properties.insert_only;
-            Box::new(TopK::new(top_k, &input.schema, insert_only, Arc::clone(&node.schema))?)
+            top_k(top, &input.schema, insert_only, Arc::clone(&node.schema), width)?
         }
         Op::Window(window) => {
             Box::new(Window::new(window, &input(0)?.schema, Arc::clone(&node.schema))?)

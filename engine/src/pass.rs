@@ -41,8 +41,8 @@ impl Core {
         let mut outputs: BTreeMap<NodeKey, Arc<Delta>> = BTreeMap::new();
         while let Some(key) = todo.pop_first() {
             // A panic in a function of DataFusion costs the views that call it, not the database.
-            let run = AssertUnwindSafe(|| self.run_node(tick, key, &relations, &outputs));
             let began = self.shared.clock.monotonic();
+            let run = AssertUnwindSafe(|| self.run_node(tick, key, &relations, &outputs));
             let output = catch_unwind(run)
                 .unwrap_or_else(|_panic| Err(Error::Internal("an operator panicked".to_owned())))
                 .unwrap_or_else(|e| broken(&e));

@@ -325,6 +325,12 @@ impl KeyedState {
         self.freed.insert(slot, hash);
     }
 
+    /// The slots that hold a key.
+    pub fn live_slots(&self) -> impl Iterator<Item = u32> + use<> {
+        let live = self.live.clone();
+        (0..self.slots).filter(move |s| live[*s as usize / 64] >> (s % 64) & 1 == 1)
+    }
+
     fn is_live(&self, slot: u32) -> bool {
         slot < self.slots && self.live[slot as usize / 64] >> (slot % 64) & 1 == 1
     }

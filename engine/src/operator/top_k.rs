@@ -11,6 +11,8 @@
 //! OFFSET without LIMIT shows all rows but the first `skip`: what is shown changes by dA less the change
 //! of those.
 
+mod few;
+
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -19,11 +21,13 @@ use arrow::datatypes::{Schema, SchemaRef};
 use levada_planner::delta_plan::TopK as TopKNode;
 use levada_storage::delta::{Delta, DeltaBatch};
 
+use crate::arrangement::hash::HashWidth;
 use crate::arrangement::ordered::OrderedRows;
 use crate::arrangement::project;
 use crate::arrangement::spine::Entries;
 use crate::error::Result;
 use crate::operator::evaluate::batch_of;
+use crate::operator::top_k::few::{FEW, Few};
 use crate::operator::{Operator, OperatorMetrics, StateRun, Tick};
 
 /// The operator.
@@ -50,6 +54,24 @@ struct Shown {
     key: (bool, usize),
     weight: i64,
     number: i64,
+}
+
+/// The operator for `node` over an input of this schema.
+///
+/// # Errors
+/// When a column has no order.
+pub fn top_k(
+    node: &TopKNode,
+    input: &Schema,
+    insert_only: bool,
+    output: SchemaRef,
+    width: HashWidth,
+) -> Result<Box<dyn Operator>> {
+    let is_few = node.fetch.is_some_and(|fetch| (1..=FEW).contains(&(node.skip + fetch)));
+    if insert_only && is_few && !node.partition.is_empty() {
+        return Ok(Box::new(Few::new(node, input, output, width)?));
+    }
+    Ok(Box::new(TopK::new(node, input, insert_only, output)?))
 }
 
 impl TopK {

@@ -11,4 +11,5 @@ mod errors;
 mod harness;
 mod joins;
 mod rows;
+mod top_k;
 mod unary;

@@ -318,6 +318,8 @@ pub struct TopK {
     pub partition: Vec<usize>,
     /// All other input columns, in the order that decides.
     pub order: Vec<SortKey>,
+    /// How many of `order` were asked for; the others break ties.
+    pub asked: usize,
     /// Rows that are left out at the start of each partition.
     pub skip: usize,
     /// Rows of each partition that are shown; all when `None`.

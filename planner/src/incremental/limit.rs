@@ -83,8 +83,8 @@ impl Builder<'_> {
         schema: arrow::datatypes::SchemaRef,
         properties: Properties,
     ) -> NodeId {
-        let Ordered { input, partition, order } = ordered;
-        let top = TopK { partition, order, skip: rows.skip, fetch: rows.fetch, output };
+        let Ordered { input, partition, order, asked } = ordered;
+        let top = TopK { partition, order, asked, skip: rows.skip, fetch: rows.fetch, output };
         self.add(Op::TopK(top), vec![input], schema, properties)
     }
 

@@ -21,6 +21,8 @@ pub(super) struct Ordered {
     pub(super) partition: Vec<usize>,
     /// All other columns, those that were asked for first.
     pub(super) order: Vec<SortKey>,
+    /// How many of `order` were asked for.
+    pub(super) asked: usize,
 }
 
 impl Builder<'_> {
@@ -52,15 +54,20 @@ impl Builder<'_> {
             options: SortOptions { descending: false, nulls_first: false },
         });
         let mut keys: Vec<SortKey> = Vec::new();
-        for key in asked.chain(rest) {
-            if !partition.contains(&key.column) && keys.iter().all(|k| k.column != key.column) {
-                keys.push(key);
+        let complete = |keys: &mut Vec<SortKey>, more: &mut dyn Iterator<Item = SortKey>| {
+            for key in more {
+                if !partition.contains(&key.column) && keys.iter().all(|k| k.column != key.column) {
+                    keys.push(key);
+                }
             }
-        }
+            keys.len()
+        };
+        let asked = complete(&mut keys, &mut asked.into_iter());
+        complete(&mut keys, &mut rest.into_iter());
         let fields = self.nodes[input].schema.fields();
         let fields: Vec<SortField> =
             fields.iter().map(|f| SortField::new(f.data_type().clone())).collect();
         let has_order = !fields.is_empty() && RowConverter::supports_fields(&fields);
-        Ok(has_order.then_some(Ordered { input, partition, order: keys }))
+        Ok(has_order.then_some(Ordered { input, partition, order: keys, asked }))
     }
 }

@@ -37,7 +37,7 @@ impl Builder<'_> {
         let mut places: Vec<Option<usize>> = vec![None; schema.fields().len()];
         (0..width).for_each(|column| places[column] = Some(column));
         for group in groups {
-            let Some(Ordered { input, partition, order }) =
+            let Some(Ordered { input, partition, order, .. }) =
                 self.ordered(node, from, group.partition, group.order)?
             else {
                 return self.recompute(plan, "window over a type without order");

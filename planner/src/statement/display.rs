@@ -346,6 +346,7 @@ impl Display for Explain {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
         match self {
             Self::Incremental(subject) => write!(f, "EXPLAIN INCREMENTAL {subject}"),
+            Self::Maintained(name) => write!(f, "EXPLAIN ANALYZE MATERIALIZED VIEW {name}"),
             Self::Lineage { column: Some(column), subject } => {
                 write!(f, "EXPLAIN LINEAGE COLUMN {column} {subject}")
             }
