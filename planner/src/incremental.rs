@@ -7,6 +7,7 @@
 mod aggregate;
 mod distinct;
 mod filter;
+mod hoist;
 mod join;
 mod limit;
 mod not_in;
@@ -38,6 +39,7 @@ use sha2::{Digest, Sha256};
 use crate::arithmetic::as_operators;
 use crate::delta_plan::{DeltaPlan, Expression, Fingerprint, Node, NodeId, Op, Properties};
 use crate::error::{Error, Result};
+use crate::shift_time::shift_times;
 
 /// Makes the delta plan of an optimised logical plan.
 ///
@@ -194,14 +196,15 @@ impl Builder<'_> {
             fields.push(field);
         }
         let schema = Arc::new(Schema::new(fields));
-        Ok((self.add(Op::Project(exprs), vec![input], schema, properties), positions))
+        Ok((self.add_project(exprs, input, schema, properties)?, positions))
     }
 }
 
 /// Compiles an expression and keeps its text.
 fn expression(expr: &Expr, schema: &DFSchema) -> Result<Expression> {
     let physical = compile(expr, schema)?;
-    Ok(Expression { text: as_operators(&physical)?.to_string(), physical })
+    let text = as_operators(&physical)?.to_string();
+    Ok(Expression { text, physical: shift_times(physical, schema.as_arrow())? })
 }
 
 /// Compiles an expression over rows of `schema`.

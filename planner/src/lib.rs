@@ -29,6 +29,7 @@ pub mod parse;
 pub mod pg_compat;
 pub mod relation;
 mod set_operation;
+mod shift_time;
 pub mod statement;
 mod table_function;
 mod temporal;

@@ -56,7 +56,7 @@ impl Builder<'_> {
             }
         }
         let exprs = exprs.iter().map(|e| expression(e, from)).collect::<Result<Vec<_>>>()?;
-        Ok(self.add(Op::Project(exprs), vec![input], schema, properties))
+        self.add_project(exprs, input, schema, properties)
     }
 }
 

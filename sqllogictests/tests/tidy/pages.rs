@@ -34,7 +34,7 @@ const PAGES: [&str; 21] = [
 ];
 
 /// Modules of `planner/incremental` that every topic exercises.
-const EVERYWHERE: [&str; 4] = ["order", "relation", "ties", "values"];
+const EVERYWHERE: [&str; 5] = ["hoist", "order", "relation", "ties", "values"];
 
 /// Modules of `connectors` that are no connector.
 const FRAMEWORK: [&str; 14] = [

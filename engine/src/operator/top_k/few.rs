@@ -127,6 +127,16 @@ impl Comparable<'_> {
         u128::from_be_bytes(bytes)
     }
 
+    /// Makes the keys by the columns that break ties, of many rows at once.
+    fn prepare_ties(&self, rows: &[u32]) -> Result<()> {
+        let Others::Columns(columns) = &self.others else { return Ok(()) };
+        let taken = take_arrays(columns, &UInt32Array::from(rows.to_vec()), None)?;
+        let keys = self.order.by_others.convert_columns(&taken)?;
+        let keys = rows.iter().zip(keys.iter()).map(|(row, key)| (*row, key.data().into()));
+        self.ties.borrow_mut().extend(keys);
+        Ok(())
+    }
+
     /// The key by the columns that break ties.
     fn tie(&self, row: u32) -> Arc<[u8]> {
         if let Some(key) = self.ties.borrow().get(&row) {
@@ -164,17 +174,40 @@ fn compare(a: (&Comparable<'_>, u32), b: (&Comparable<'_>, u32)) -> Ordering {
 type Entry = (u32, u128, u32);
 
 /// Sorts by partition and order, and keeps the first `end` of each partition.
-fn first_of_each(entries: &mut Vec<Entry>, rows: &Comparable<'_>, end: usize) {
+fn first_of_each(entries: &mut Vec<Entry>, rows: &Comparable<'_>, end: usize) -> Result<()> {
+    let by_asked = |a: &Entry, b: &Entry| {
+        (a.0, a.1).cmp(&(b.0, b.1)).then_with(|| rows.asked(a.2).cmp(rows.asked(b.2)))
+    };
+    entries.sort_unstable_by(by_asked);
+    // Rows that the order asked for puts behind `end` others are out, whatever breaks the ties.
+    keep_first(entries, end, &|a, b| by_asked(a, b).is_eq());
+    let tied = entries.chunk_by(|a, b| by_asked(a, b).is_eq()).filter(|run| run.len() > 1);
+    let tied: Vec<u32> = tied.flatten().map(|entry| entry.2).collect();
+    if tied.is_empty() || rows.order.others.is_empty() {
+        keep_first(entries, end, &|_, _| false);
+        return Ok(());
+    }
+    rows.prepare_ties(&tied)?;
     entries.sort_unstable_by(|a, b| {
         (a.0, a.1).cmp(&(b.0, b.1)).then_with(|| compare((rows, a.2), (rows, b.2)))
     });
-    let (mut slot, mut seen) = (None, 0);
+    keep_first(entries, end, &|_, _| false);
+    Ok(())
+}
+
+/// Keeps the first `end` entries of each partition, and those that tie with the last of them.
+fn keep_first(entries: &mut Vec<Entry>, end: usize, ties: &dyn Fn(&Entry, &Entry) -> bool) {
+    let mut last: Option<(Entry, usize)> = None;
     entries.retain(|entry| {
-        if slot != Some(entry.0) {
-            (slot, seen) = (Some(entry.0), 0);
+        let seen = match last {
+            Some((of, seen)) if of.0 == entry.0 => seen,
+            _ => 0,
+        };
+        let keep = seen < end || last.is_some_and(|(of, _)| ties(&of, entry));
+        if keep {
+            last = Some((*entry, seen + 1));
         }
-        seen += 1;
-        seen <= end
+        keep
     });
 }
 
@@ -280,7 +313,7 @@ impl Few {
                     entries.extend(std::iter::repeat_n((slot, prefix, row), times.min(self.end)));
                 }
             }
-            first_of_each(&mut entries, &rows, self.end);
+            first_of_each(&mut entries, &rows, self.end)?;
             slots.extend(entries.iter().map(|entry| entry.0));
             let kept = UInt32Array::from_iter_values(entries.iter().map(|entry| entry.2));
             parts.push(take_arrays(columns, &kept, None)?);
@@ -305,7 +338,7 @@ impl Few {
         let numbered = (0..to_u32(candidates.slots.len())?).zip(&candidates.slots);
         let mut entries: Vec<Entry> =
             numbered.map(|(row, slot)| (*slot, rows.prefix(row), row)).collect();
-        first_of_each(&mut entries, &rows, self.end);
+        first_of_each(&mut entries, &rows, self.end)?;
         let (mut old, mut firsts) = (Vec::new(), Vec::new());
         let mut runs: Vec<&[Entry]> = entries.chunk_by(|a, b| a.0 == b.0).collect();
         for run in &runs {
