@@ -28,6 +28,7 @@ pub mod float;
 pub mod integer;
 pub mod moments;
 pub(crate) mod order;
+pub(crate) mod order_once;
 pub mod ordered;
 pub mod sum;
 pub(crate) mod zero;

@@ -16,6 +16,7 @@ use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 
 use crate::aggregate::aggregate_functions;
 use crate::aggregate::order::TotalOrder;
+use crate::aggregate::order_once::OrderOnce;
 use crate::aggregate::zero::OneZero;
 use crate::arithmetic::CheckIntegers;
 use crate::bounded;
@@ -28,7 +29,7 @@ use crate::temporal::TemporalText;
 use crate::window::window_functions;
 
 /// Rules of the delta optimizer, by DataFusion's names, in DataFusion's order.
-const DELTA_RULES: [&str; 15] = [
+const DELTA_RULES: [&str; 16] = [
     "rewrite_set_comparison",
     "simplify_expressions",
     "decorrelate_predicate_subquery",
@@ -44,6 +45,7 @@ const DELTA_RULES: [&str; 15] = [
     "eliminate_group_by_constant",
     "common_sub_expression_eliminate",
     "optimize_projections",
+    "order_once",
 ];
 
 /// The state that plans are made in, with the memory and disk of `runtime`; cheap enough to clone once per
@@ -84,6 +86,7 @@ fn rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
             _ => rules.push(rule),
         }
     }
+    rules.push(Arc::new(OrderOnce));
     rules
 }
 
@@ -141,7 +144,7 @@ mod tests {
         for rule in DELTA_RULES {
             assert!(names.iter().any(|n| n == rule), "no rule {rule} among {names:?}");
         }
-        assert_eq!(names.len(), Optimizer::new().rules.len(), "one is left out, one is added");
+        assert_eq!(names.len(), Optimizer::new().rules.len() + 1, "one is left out, two are added");
         let physical = PhysicalOptimizer::new().rules.len();
         assert_eq!(physical_rules().len() + 2, physical, "two rules are left out");
     }

@@ -78,6 +78,10 @@ impl OptimizerRule for PushDownFilter {
         config: &dyn OptimizerConfig,
     ) -> Result<Transformed<LogicalPlan>> {
         match plan {
+            // One group without keys gives a row over nothing: no condition passes below it.
+            LogicalPlan::Filter(filter) if is_one_group(&filter.input) => {
+                Ok(Transformed::no(LogicalPlan::Filter(filter)))
+            }
             LogicalPlan::Filter(filter) => self.rewrite_filter(filter, config),
             LogicalPlan::Join(join) if join.filter.is_some() => self.rewrite_join(join, config),
             plan => self.inner.rewrite(plan, config),
@@ -118,6 +122,10 @@ impl PushDownFilter {
         }
         Ok(rewritten)
     }
+}
+
+fn is_one_group(plan: &LogicalPlan) -> bool {
+    matches!(plan, LogicalPlan::Aggregate(aggregate) if aggregate.group_expr.is_empty())
 }
 
 /// Adds a condition to the join that the rule made of a join without a filter above it.

@@ -22,7 +22,7 @@ mod unnest;
 mod values;
 mod window;
 
-pub use self::ties::break_ties;
+pub use self::ties::{break_ties, break_ties_in_windows};
 
 use std::collections::HashMap;
 use std::sync::Arc;

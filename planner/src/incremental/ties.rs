@@ -14,7 +14,7 @@ use datafusion::error::Result as Completed;
 use datafusion::logical_expr::expr::WindowFunction;
 use datafusion::logical_expr::{
     Distinct, DistinctOn, Expr, ExprFunctionExt, Limit, LogicalPlan, LogicalPlanBuilder,
-    Projection, Sort, SortExpr, Window, lit,
+    Projection, Sort, SortExpr, Window, WindowFrameUnits, lit,
 };
 
 use super::window::call_of;
@@ -44,6 +44,57 @@ pub fn break_ties(plan: LogicalPlan) -> Result<LogicalPlan> {
         other => Ok(Transformed::no(other)),
     })?;
     Ok(rewritten.data)
+}
+
+/// As [`break_ties`], with windows that name the whole order where that changes nothing else: a batch plan
+/// need not keep the order of rows below a window beyond what the window asks for.
+///
+/// # Errors
+/// When a plan cannot be rebuilt.
+pub fn break_ties_in_windows(plan: LogicalPlan) -> Result<LogicalPlan> {
+    let rewritten = break_ties(plan)?.transform_up_with_subqueries(|node| match node {
+        LogicalPlan::Window(mut window) if window.window_expr.iter().all(ignores_peers) => {
+            let LogicalPlan::Sort(sort) = window.input.as_ref() else {
+                return Ok(Transformed::no(LogicalPlan::Window(window)));
+            };
+            let order = sort.expr.clone();
+            let calls = std::mem::take(&mut window.window_expr);
+            let calls = calls.into_iter().map(|call| in_order(call, &order)).collect();
+            let named = Window::try_new_with_schema(calls, window.input, window.schema)?;
+            Ok(Transformed::yes(LogicalPlan::Window(named)))
+        }
+        other => Ok(Transformed::no(other)),
+    })?;
+    Ok(rewritten.data)
+}
+
+/// Whether a call depends on the order of rows alone, not on which of them are equal in it.
+fn ignores_peers(expr: &Expr) -> bool {
+    const BY_POSITION: [&str; 4] = ["row_number", "ntile", "lag", "lead"];
+    call_of(expr).is_some_and(|call| {
+        let by_position = BY_POSITION.contains(&call.fun.name());
+        by_position || call.params.window_frame.units == WindowFrameUnits::Rows
+    })
+}
+
+/// The call with what `order` has behind its own.
+fn in_order(expr: Expr, order: &[SortExpr]) -> Expr {
+    let (name, expr) = match expr {
+        Expr::Alias(alias) => {
+            (alias.name.clone(), alias.expr.as_ref().clone().unalias_nested().data)
+        }
+        other => (other.schema_name().to_string(), other),
+    };
+    let Expr::WindowFunction(mut call) = expr else { return expr.alias(name) };
+    let params = &mut call.params;
+    for sort in order {
+        let known = params.order_by.iter().any(|s| s.expr == sort.expr)
+            || params.partition_by.contains(&sort.expr);
+        if !known {
+            params.order_by.push(sort.clone());
+        }
+    }
+    Expr::WindowFunction(call).alias(name)
 }
 
 fn total_order(limit: Limit) -> LogicalPlan {
