@@ -83,7 +83,10 @@ fn in_order(expr: Expr, order: &[SortExpr]) -> Expr {
         Expr::Alias(alias) => {
             (alias.name.clone(), alias.expr.as_ref().clone().unalias_nested().data)
         }
-        other => (other.schema_name().to_string(), other),
+        other => {
+            let name = other.schema_name().to_string();
+            (name, other)
+        }
     };
     let Expr::WindowFunction(mut call) = expr else { return expr.alias(name) };
     let params = &mut call.params;
