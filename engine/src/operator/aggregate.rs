@@ -35,7 +35,7 @@ use crate::arrangement::hash::HashWidth;
 use crate::arrangement::keyed::KeyedState;
 use crate::arrangement::{project, to_u32};
 use crate::error::{Error, Result};
-use crate::operator::aggregate::call::{Class, Failures, Slice, class_of};
+use crate::operator::aggregate::call::{Class, Failures, Grouped, Slice, class_of};
 use crate::operator::evaluate::batch_of;
 use crate::operator::{Operator, OperatorMetrics, SLICE_ROWS, StateRun, Tick, slices};
 
@@ -83,7 +83,8 @@ impl Aggregate {
         let mut words = 0;
         let mut calls = Vec::new();
         for call in &node.calls {
-            let class = class_of(call, input, !node.keys.is_empty(), insert_only, width)?;
+            let grouped = Grouped { schema: input, keyed: !node.keys.is_empty(), insert_only };
+            let class = class_of(call, grouped, width)?;
             let at = words;
             words += class.words();
             calls.push(Call { node: call.clone(), class, at });

@@ -94,7 +94,7 @@ impl Join {
                     Some(_) => Partners::ByRow(ByRow::new()),
                     None => {
                         let keys = SchemaRef::new(input.schema.project(&input.keys)?);
-                        Partners::ByKey(KeyedState::new(keys, 0, width))
+                        Partners::ByKey(Box::new(KeyedState::new(keys, 0, width)))
                     }
                 };
             }

@@ -46,7 +46,7 @@ impl Builder<'_> {
         let (input, at) = self.with_columns(input, from, &exprs)?;
         let keys: Vec<usize> = positions.into_iter().map(|p| at[p]).collect();
         match sets {
-            Some(sets) => self.grouping_sets(input, &keys, &sets, &calls, &at, schema),
+            Some(sets) => self.grouping_sets(input, &keys, &sets, (&calls, &at), schema),
             None => Ok(self.groups(input, keys, &calls, &at, schema)),
         }
     }

@@ -61,7 +61,7 @@ impl Builder<'_> {
         };
         let predicate = expression(&rest, &window.schema)?;
         let node = &self.nodes[first];
-        let (schema, properties) = (node.schema.clone(), node.properties.clone());
+        let (schema, properties) = (Arc::clone(&node.schema), node.properties.clone());
         Ok(Some(self.add(Op::Filter(predicate), vec![first], schema, properties)))
     }
 }

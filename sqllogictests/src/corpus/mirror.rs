@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use arrow::array::{RecordBatch, UInt64Array};
 use arrow::compute::{cast, concat_batches, take_record_batch};
-use arrow::datatypes::{DataType, Schema, SchemaRef, TimeUnit};
+use arrow::datatypes::{DataType, Schema, SchemaRef};
 use datafusion::datasource::TableType;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use levada_storage::delta::DeltaBatch;
@@ -360,8 +360,7 @@ fn sql_type(data_type: &DataType) -> Option<String> {
         | DataType::FixedSizeBinary(_) => "bytea",
         DataType::Date32 | DataType::Date64 => "date",
         DataType::Time32(_) | DataType::Time64(_) => "time",
-        DataType::Timestamp(TimeUnit::Second | TimeUnit::Millisecond, None)
-        | DataType::Timestamp(_, None) => "timestamp",
+        DataType::Timestamp(_, None) => "timestamp",
         DataType::Timestamp(_, Some(_)) => "timestamptz",
         DataType::Interval(_) => "interval",
         DataType::Null => "int",

@@ -198,7 +198,10 @@ impl Query {
             Self::Table(..) => 20,
             Self::Join(join) => join.rows(),
             Self::Set(_, left, right) => left.rows() + right.rows(),
-            Self::Aggregate(a) => a.input.rows().min(5_usize.pow(a.keys.len().min(4) as u32)),
+            Self::Aggregate(a) => {
+                let groups = a.keys.iter().take(4).fold(1, |groups, _| 5 * groups);
+                a.input.rows().min(groups)
+            }
             Self::Top(top) => top.limit,
             Self::First(first) => first.input.rows().min(6),
             Self::Unnest(input, columns) => input.rows() * columns.len(),

@@ -224,7 +224,7 @@ fn a_condition_parts_the_rows_of_a_view() {
                         let part = database.rows(&format!("SELECT * FROM {name}")).await.unwrap();
                         together.extend(part.1);
                     }
-                    let whole = Bag::of(schema.clone(), &whole).unwrap();
+                    let whole = Bag::of(std::sync::Arc::clone(&schema), &whole).unwrap();
                     let together = Bag::of(schema, &together).unwrap();
                     let difference = together.minus(&whole);
                     assert!(

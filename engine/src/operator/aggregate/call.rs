@@ -97,14 +97,24 @@ pub(super) trait Class: Send {
     }
 }
 
+/// What is grouped.
+#[derive(Clone, Copy)]
+pub(super) struct Grouped<'a> {
+    /// The input's columns.
+    pub(super) schema: &'a Schema,
+    /// Whether there are keys: groups come and go.
+    pub(super) keyed: bool,
+    /// Whether nothing is ever taken back.
+    pub(super) insert_only: bool,
+}
+
 /// The class of a call.
 pub(super) fn class_of(
     call: &AggregateCall,
-    input: &Schema,
-    keyed: bool,
-    insert_only: bool,
+    grouped: Grouped<'_>,
     width: HashWidth,
 ) -> Result<Box<dyn Class>> {
+    let Grouped { schema: input, keyed, insert_only } = grouped;
     if let AggregateFunction::Holistic(node) = &call.function {
         let class = holistic::Holistic::new(node, call.output_type.clone(), input, keyed, width);
         return Ok(Box::new(class));

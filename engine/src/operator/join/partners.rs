@@ -4,7 +4,7 @@
 //! number cross zero. When equal keys are all it takes to be partners, one number per key is enough; else
 //! every row has its own.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use arrow::array::ArrayRef;
 
@@ -19,7 +19,7 @@ pub(super) enum Partners {
     /// They do not matter.
     Ignored,
     /// The number of partners of a key; a key without any is not there.
-    ByKey(KeyedState),
+    ByKey(Box<KeyedState>),
     /// The number of partners of each row.
     ByRow(ByRow),
 }
@@ -29,7 +29,7 @@ pub(super) enum Partners {
 pub(super) struct ByRow {
     counts: Pages<i64>,
     /// Changes of the running phase.
-    pending: HashMap<u32, i64>,
+    pending: BTreeMap<u32, i64>,
 }
 
 /// What crossed zero.
@@ -108,7 +108,7 @@ impl KeyChanges {
 
 impl ByRow {
     pub(super) fn new() -> Self {
-        Self { counts: Pages::new(1), pending: HashMap::new() }
+        Self { counts: Pages::new(1), pending: BTreeMap::new() }
     }
 
     /// Sets the numbers of new rows from `first` on.
@@ -127,7 +127,7 @@ impl ByRow {
     /// The rows that crossed zero, ascending.
     pub(super) fn settle(&mut self) -> Result<Flips<Vec<u32>>> {
         let mut flips: Flips<Vec<u32>> = Flips::default();
-        for (row, change) in self.pending.drain() {
+        for (row, change) in std::mem::take(&mut self.pending) {
             let count = &mut self.counts.get_mut(row)[0];
             let before = *count;
             *count += change;
@@ -138,8 +138,6 @@ impl ByRow {
                 (false, 0) | (true, 1..) => {}
             }
         }
-        flips.gained.sort_unstable();
-        flips.lost.sort_unstable();
         Ok(flips)
     }
 

@@ -290,7 +290,7 @@ impl Few {
     /// Whether a row that begins with `prefix` comes behind all rows of a full partition.
     fn is_beyond(&self, slot: u32, prefix: u128) -> bool {
         let words = self.groups.words(slot);
-        words[0] as usize == self.end && prefix > u128::from(words[1]) << 64 | u128::from(words[2])
+        words[0] == self.end as u64 && prefix > u128::from(words[1]) << 64 | u128::from(words[2])
     }
 
     /// The rows of a delta that are among the first of their partitions so far.

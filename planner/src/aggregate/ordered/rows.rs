@@ -19,7 +19,7 @@ pub(super) struct Rows {
 impl Rows {
     /// Adds rows and their groups.
     pub(super) fn push(&mut self, columns: &[ArrayRef], groups: impl IntoIterator<Item = u32>) {
-        self.bytes += columns.iter().map(|c| c.get_array_memory_size()).sum::<usize>();
+        self.bytes += columns.iter().map(Array::get_array_memory_size).sum::<usize>();
         self.batches.push(columns.to_vec());
         self.groups.extend(groups);
     }

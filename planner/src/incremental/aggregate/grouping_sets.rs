@@ -85,8 +85,7 @@ impl Builder<'_> {
         input: NodeId,
         keys: &[usize],
         sets: &GroupingSets,
-        calls: &[Planned],
-        at: &[usize],
+        (calls, at): (&[Planned], &[usize]),
         schema: SchemaRef,
     ) -> Result<NodeId> {
         let mut parts = Vec::new();
