@@ -127,7 +127,7 @@ async fn psql_describes_views_and_sources() {
              WHERE f.ftrelid = '{FLIGHTS}' AND s.oid = f.ftserver;"
         ))
         .await;
-    let options = "argument_1 'data/*.csv', format 'csv', secret_key '********', header 'true'";
+    let options = "argument_1 'data/*.csv', format 'csv', header 'true', secret_key '********'";
     assert_eq!(source, format!("files|{options}"));
 }
 
