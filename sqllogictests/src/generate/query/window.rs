@@ -1,7 +1,7 @@
 //! Window functions.
 //!
 //! Where the result of a function depends on the order of rows that tie, its order is over all columns,
-//! so that rows which tie are the same row:
+//! so that rows which tie are the same row; two such functions share a window:
 //!
 //! | function | order | frame |
 //! |---|---|---|
@@ -67,7 +67,17 @@ impl Window {
     /// Random functions over random windows.
     pub fn random(input: Query, rng: &mut StdRng) -> Query {
         let columns = input.columns();
-        let calls = (0..rng.random_range(1..3)).map(|_| Call::random(&columns, rng)).collect();
+        let mut calls: Vec<Call> =
+            (0..rng.random_range(1..3)).map(|_| Call::random(&columns, rng)).collect();
+        // Copies of a row have no order among them: two calls pair them up in one way only if both go by
+        // one order.
+        if let [first, second] = &mut calls[..]
+            && first.tells_copies_apart()
+            && second.tells_copies_apart()
+        {
+            second.partition.clone_from(&first.partition);
+            second.order.clone_from(&first.order);
+        }
         Query::Window(Box::new(Self { input, calls }))
     }
 
@@ -110,6 +120,12 @@ impl Call {
             _ => Self::aggregate(columns, rng),
         };
         Self { partition, ..call }
+    }
+
+    /// Whether equal rows get different results.
+    fn tells_copies_apart(&self) -> bool {
+        const BY_POSITION: [&str; 5] = ["row_number", "ntile", "lag", "lead", "nth_value"];
+        self.frame.starts_with(" ROWS") || BY_POSITION.iter().any(|f| self.function.starts_with(f))
     }
 
     fn rank(columns: &[Type], rng: &mut StdRng) -> Self {
