@@ -21,11 +21,12 @@ use arrow::datatypes::DataType;
 use datafusion::common::DFSchema;
 use datafusion::common::Result;
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::logical_expr::expr_rewriter::NamePreserver;
+use datafusion::common::tree_node::Transformed;
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, ScalarUDF};
 use datafusion::optimizer::AnalyzerRule;
+
+use crate::named::rewrite_parts;
 
 use function::{Operation, result_type};
 pub(crate) use function::{as_operators, operation};
@@ -50,12 +51,7 @@ fn checked(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
         let all = scan.source.schema();
         schema.merge(&DFSchema::try_from_qualified_schema(scan.table_name.clone(), &all)?);
     }
-    let names = NamePreserver::new(&plan);
-    plan.map_expressions(|expr| {
-        let name = names.save(&expr);
-        let checked = expr.transform_up(|e| Ok(check(e, &schema)))?;
-        Ok(if checked.transformed { checked.update_data(|e| name.restore(e)) } else { checked })
-    })
+    rewrite_parts(plan, |e| Ok(check(e, &schema)))
 }
 
 /// The function in place of an operator over integers.

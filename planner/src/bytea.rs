@@ -17,9 +17,8 @@ use arrow::compute::cast as cast_array;
 use arrow::datatypes::DataType;
 use datafusion::common::cast::as_binary_array;
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::tree_node::Transformed;
 use datafusion::common::{Result, ScalarValue};
-use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{
     ColumnarValue, Expr, ExprSchemable, LogicalPlan, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
@@ -27,6 +26,7 @@ use datafusion::logical_expr::{
 };
 use datafusion::optimizer::AnalyzerRule;
 
+use crate::named::rewrite_parts;
 use crate::pg_compat;
 
 /// The analyzer rule.
@@ -45,28 +45,23 @@ impl AnalyzerRule for Bytea {
 
 fn converted(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
     let schema = merge_schema(&plan.inputs());
-    let names = NamePreserver::new(&plan);
-    plan.map_expressions(|expr| {
-        let name = names.save(&expr);
-        let done = expr.transform_up(|e| {
-            if let Some(bytes) = measured(&e) {
-                return Ok(Transformed::yes(LENGTH.call(vec![bytes])));
-            }
-            let Expr::Cast(cast) = &e else { return Ok(Transformed::no(e)) };
-            let target = cast.field.data_type();
-            if is_binary(target)
-                && let Expr::Literal(value, metadata) = cast.expr.as_ref()
-                && let Some(Some(text)) = value.try_as_str()
-            {
-                let bytes = ScalarValue::Binary(Some(parse(text)?)).cast_to(target)?;
-                return Ok(Transformed::yes(Expr::Literal(bytes, metadata.clone())));
-            }
-            if target.is_string() && cast.expr.get_type(&schema).is_ok_and(|t| is_binary(&t)) {
-                return Ok(Transformed::yes(shown(cast.expr.as_ref().clone(), target)));
-            }
-            Ok(Transformed::no(e))
-        })?;
-        Ok(if done.transformed { done.update_data(|e| name.restore(e)) } else { done })
+    rewrite_parts(plan, |e| {
+        if let Some(bytes) = measured(&e) {
+            return Ok(Transformed::yes(LENGTH.call(vec![bytes])));
+        }
+        let Expr::Cast(cast) = &e else { return Ok(Transformed::no(e)) };
+        let target = cast.field.data_type();
+        if is_binary(target)
+            && let Expr::Literal(value, metadata) = cast.expr.as_ref()
+            && let Some(Some(text)) = value.try_as_str()
+        {
+            let bytes = ScalarValue::Binary(Some(parse(text)?)).cast_to(target)?;
+            return Ok(Transformed::yes(Expr::Literal(bytes, metadata.clone())));
+        }
+        if target.is_string() && cast.expr.get_type(&schema).is_ok_and(|t| is_binary(&t)) {
+            return Ok(Transformed::yes(shown(cast.expr.as_ref().clone(), target)));
+        }
+        Ok(Transformed::no(e))
     })
 }
 

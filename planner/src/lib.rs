@@ -23,6 +23,7 @@ pub mod explain;
 mod fallible;
 pub mod incremental;
 pub mod lineage;
+mod named;
 mod not_in;
 pub mod origin;
 pub mod parse;

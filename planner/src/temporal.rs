@@ -8,11 +8,12 @@
 
 use arrow::datatypes::DataType;
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::tree_node::Transformed;
 use datafusion::common::{Result, ScalarValue};
-use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::{Cast, Expr, LogicalPlan};
 use datafusion::optimizer::AnalyzerRule;
+
+use crate::named::rewrite_parts;
 
 /// The analyzer rule: literals that are cast to a time get a form that Arrow reads.
 #[derive(Debug)]
@@ -24,15 +25,8 @@ impl AnalyzerRule for TemporalText {
     }
 
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
-        let rewritten = plan.transform_up_with_subqueries(|node| {
-            let names = NamePreserver::new(&node);
-            node.map_expressions(|expr| {
-                let name = names.save(&expr);
-                let changed = expr.transform_up(|part| Ok(readable(part)))?;
-                let restore = |e| name.restore(e);
-                Ok(if changed.transformed { changed.update_data(restore) } else { changed })
-            })
-        })?;
+        let rewritten =
+            plan.transform_up_with_subqueries(|node| rewrite_parts(node, |e| Ok(readable(e))))?;
         Ok(rewritten.data)
     }
 }

@@ -15,10 +15,9 @@ use std::sync::Arc;
 
 use arrow::row::{RowConverter, SortField};
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, Result};
 use datafusion::logical_expr::expr::AggregateFunction;
-use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{AggregateUDF, Expr, ExprSchemable, LogicalPlan};
 use datafusion::optimizer::AnalyzerRule;
@@ -26,6 +25,7 @@ use datafusion::optimizer::AnalyzerRule;
 use super::extreme::Extreme;
 use super::moments::Moment;
 use super::ordered::Ordered;
+use crate::named::rewrite_parts;
 use crate::pg_compat;
 
 /// Functions whose result does not depend on an order, and that ask for it nevertheless.
@@ -62,12 +62,7 @@ fn rewrite(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
         return Ok(Transformed::no(plan));
     }
     let schema = merge_schema(&plan.inputs());
-    let names = NamePreserver::new(&plan);
-    plan.map_expressions(|expr| {
-        let name = names.save(&expr);
-        let changed = expr.transform_up(|part| ordered(part, &schema))?;
-        Ok(if changed.transformed { changed.update_data(|e| name.restore(e)) } else { changed })
-    })
+    rewrite_parts(plan, |e| ordered(e, &schema))
 }
 
 fn ordered(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {

@@ -4,11 +4,12 @@
 //! an aggregate where it runs it, but not from its requirements, and ends at the difference.
 
 use datafusion::common::Result;
-use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::logical_expr::expr_rewriter::NamePreserver;
+use datafusion::common::tree_node::Transformed;
 use datafusion::logical_expr::{Expr, LogicalPlan, SortExpr};
 use datafusion::optimizer::optimizer::ApplyOrder;
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
+
+use crate::named::rewrite_parts;
 
 /// The rule; it comes after those that simplify.
 #[derive(Debug)]
@@ -31,12 +32,7 @@ impl OptimizerRule for OrderOnce {
         if !matches!(plan, LogicalPlan::Aggregate(_)) {
             return Ok(Transformed::no(plan));
         }
-        let names = NamePreserver::new(&plan);
-        plan.map_expressions(|expr| {
-            let name = names.save(&expr);
-            let once = expr.transform_up(|part| Ok(once(part)))?;
-            Ok(if once.transformed { once.update_data(|e| name.restore(e)) } else { once })
-        })
+        rewrite_parts(plan, |e| Ok(once(e)))
     }
 }
 

@@ -4,13 +4,14 @@
 //! rule adds `0.0` to their arguments, and to the same expressions in their `ORDER BY`: that turns `-0.0` into `0.0` and leaves every other value as it is.
 
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::expr::AggregateFunction;
-use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, Operator, binary_expr};
 use datafusion::optimizer::AnalyzerRule;
+
+use crate::named::rewrite_parts;
 
 /// The analyzer rule.
 #[derive(Debug)]
@@ -31,12 +32,7 @@ fn rewrite(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
         return Ok(Transformed::no(plan));
     }
     let schema = merge_schema(&plan.inputs());
-    let names = NamePreserver::new(&plan);
-    plan.map_expressions(|expr| {
-        let name = names.save(&expr);
-        let changed = expr.transform_up(|part| Ok(with_one_zero(part, &schema)))?;
-        Ok(if changed.transformed { changed.update_data(|e| name.restore(e)) } else { changed })
-    })
+    rewrite_parts(plan, |e| Ok(with_one_zero(e, &schema)))
 }
 
 fn with_one_zero(expr: Expr, schema: &DFSchema) -> Transformed<Expr> {

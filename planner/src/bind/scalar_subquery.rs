@@ -12,9 +12,8 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray, UInt32Array};
 use arrow::compute::take;
 use arrow::datatypes::{DataType, Field, FieldRef};
-use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::tree_node::Transformed;
 use datafusion::common::{Column, Result, ScalarValue, internal_err};
-use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::{
     Accumulator, AggregateUDF, AggregateUDFImpl, ColumnarValue, Expr, LogicalPlan,
@@ -22,6 +21,7 @@ use datafusion::logical_expr::{
     Volatility,
 };
 
+use crate::named::rewrite_parts;
 use crate::pg_compat;
 
 /// `plan` with such subqueries checked when they are used.
@@ -30,18 +30,11 @@ pub(super) fn check(plan: LogicalPlan) -> Result<LogicalPlan> {
 }
 
 fn checked(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
-    let names = NamePreserver::new(&plan);
-    plan.map_expressions(|expr| {
-        let name = names.save(&expr);
-        let checked = expr.transform_up(|e| match e {
-            Expr::ScalarSubquery(subquery)
-                if subquery.subquery.max_rows().is_none_or(|n| n > 1) =>
-            {
-                Ok(Transformed::yes(value_of(subquery)?))
-            }
-            other => Ok(Transformed::no(other)),
-        })?;
-        Ok(if checked.transformed { checked.update_data(|e| name.restore(e)) } else { checked })
+    rewrite_parts(plan, |e| match e {
+        Expr::ScalarSubquery(subquery) if subquery.subquery.max_rows().is_none_or(|n| n > 1) => {
+            Ok(Transformed::yes(value_of(subquery)?))
+        }
+        other => Ok(Transformed::no(other)),
     })
 }
 
