@@ -29,6 +29,8 @@ pub(crate) enum Work {
         id: u32,
         /// The columns.
         columns: Vec<usize>,
+        /// Rows that went out.
+        rows_out: u64,
     },
     /// An incremental operator.
     Operator(Box<dyn Operator>),
@@ -135,7 +137,7 @@ impl Graph {
             }
             let work = match &node.op {
                 Op::Relation { id, columns, .. } => {
-                    Work::Relation { id: *id, columns: columns.clone() }
+                    Work::Relation { id: *id, columns: columns.clone(), rows_out: 0 }
                 }
                 Op::Recompute(recompute) => Work::Recompute(Box::new(RecomputeState {
                     recompute: recompute.clone(),
@@ -304,7 +306,9 @@ impl GraphNode {
 
     fn metrics(&self) -> OperatorMetrics {
         match &self.work {
-            Work::Relation { .. } => OperatorMetrics::default(),
+            Work::Relation { rows_out, .. } => {
+                OperatorMetrics { rows_out: *rows_out, ..OperatorMetrics::default() }
+            }
             Work::Operator(operator) => operator.metrics(),
             Work::Recompute(state) => OperatorMetrics {
                 state_rows: state.last.rows(),

@@ -75,8 +75,11 @@ impl Core {
         let inputs: Vec<&Delta> =
             node.inputs.iter().map(|i| outputs.get(i).map_or(&nothing, AsRef::as_ref)).collect();
         match &mut node.work {
-            Work::Relation { id, columns } => match relations.get(id) {
-                Some(delta) => pick(delta, columns),
+            Work::Relation { id, columns, rows_out } => match relations.get(id) {
+                Some(delta) => {
+                    *rows_out += delta.rows() as u64;
+                    pick(delta, columns)
+                }
                 None => Ok(nothing),
             },
             Work::Operator(operator) => operator.step(tick, &inputs),

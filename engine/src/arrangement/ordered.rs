@@ -19,7 +19,7 @@ use crate::arrangement::project;
 use crate::arrangement::run::{RUN_ROWS, SLACK};
 use crate::arrangement::spine::{Entries, Spine};
 use crate::error::{Error, Result};
-use crate::operator::StateRun;
+use crate::operator::{OperatorMetrics, StateRun};
 
 /// An ordered bag of rows.
 #[derive(Debug)]
@@ -106,10 +106,15 @@ impl OrderedRows {
         &self.spine
     }
 
-    /// Bytes it occupies.
+    /// `metrics` with what it holds and has touched.
     #[must_use]
-    pub fn bytes(&self) -> u64 {
-        self.spine.bytes()
+    pub fn metrics(&self, metrics: OperatorMetrics) -> OperatorMetrics {
+        OperatorMetrics {
+            state_rows: self.spine.len(),
+            state_bytes: self.spine.bytes(),
+            state_rows_touched: self.spine.touched(),
+            ..metrics
+        }
     }
 
     /// A delta in order.

@@ -8,6 +8,9 @@
 //! ascending order and are merged into the pages they fall into, each of which is written once per tick;
 //! pages that overflow are split, all in one pass over the list of pages.
 
+use std::cmp::Ordering;
+use std::ops::Range;
+
 use crate::error::{Error, Result};
 
 /// Entries of a full page.
@@ -99,6 +102,27 @@ impl Entries {
         }
         low
     }
+}
+
+/// Walks two ascending stretches of entries together: each key with its place in either, equal ones in pairs.
+pub fn side_by_side<'a>(
+    (a, a_range): (&'a Entries, Range<usize>),
+    (b, b_range): (&'a Entries, Range<usize>),
+) -> impl Iterator<Item = (Option<usize>, Option<usize>)> + 'a {
+    let (mut i, mut j) = (a_range.start, b_range.start);
+    std::iter::from_fn(move || {
+        let order = match (i < a_range.end, j < b_range.end) {
+            (false, false) => return None,
+            (true, false) => Ordering::Less,
+            (false, true) => Ordering::Greater,
+            (true, true) => a.key(i).cmp(b.key(j)),
+        };
+        let of_a = order.is_le().then_some(i);
+        let of_b = order.is_ge().then_some(j);
+        i += usize::from(of_a.is_some());
+        j += usize::from(of_b.is_some());
+        Some((of_a, of_b))
+    })
 }
 
 /// An ordered bag of byte keys.
@@ -235,7 +259,7 @@ impl Spine {
 }
 
 /// The sum of a page and some changes as pages.
-fn merge(page: &Entries, changes: &Entries, range: std::ops::Range<usize>) -> Result<Vec<Entries>> {
+fn merge(page: &Entries, changes: &Entries, range: Range<usize>) -> Result<Vec<Entries>> {
     let most = page.len() + range.len();
     // Of what fits one page the half may go away again; else the pages come out half full at least.
     let limit = if most <= PAGE_ENTRIES { PAGE_ENTRIES } else { SPLIT_ENTRIES };
@@ -255,23 +279,11 @@ fn merge(page: &Entries, changes: &Entries, range: std::ops::Range<usize>) -> Re
         }
         current.push(key, weight)
     };
-    let mut at = 0;
-    for i in range {
-        let key = changes.key(i);
-        let mut weight = changes.weight(i);
-        while at < page.len() && page.key(at) < key {
-            push(page.key(at), page.weight(at))?;
-            at += 1;
+    for (old, new) in side_by_side((page, 0..page.len()), (changes, range)) {
+        let weight = old.map_or(0, |i| page.weight(i)) + new.map_or(0, |i| changes.weight(i));
+        if let Some(key) = old.map(|i| page.key(i)).or_else(|| new.map(|i| changes.key(i))) {
+            push(key, weight)?;
         }
-        if at < page.len() && page.key(at) == key {
-            weight += page.weight(at);
-            at += 1;
-        }
-        push(key, weight)?;
-    }
-    while at < page.len() {
-        push(page.key(at), page.weight(at))?;
-        at += 1;
     }
     if !current.is_empty() {
         out.push(current);

@@ -24,7 +24,7 @@ use levada_storage::delta::{Delta, DeltaBatch};
 use crate::arrangement::hash::HashWidth;
 use crate::arrangement::ordered::OrderedRows;
 use crate::arrangement::project;
-use crate::arrangement::spine::Entries;
+use crate::arrangement::spine::{Entries, side_by_side};
 use crate::error::Result;
 use crate::operator::evaluate::batch_of;
 use crate::operator::top_k::few::{FEW, Few};
@@ -126,23 +126,14 @@ impl TopK {
     ) -> Result<Range<usize>> {
         let first = top.len();
         let mut left = self.end;
-        let (mut a, mut b) = (old_range.start, range.start);
-        while left > 0 && (a < old_range.end || b < range.end) {
-            let order = if a == old_range.end {
-                std::cmp::Ordering::Greater
-            } else if b == range.end {
-                std::cmp::Ordering::Less
-            } else {
-                old.key(a).cmp(changes.key(b))
-            };
-            let (key, weight) = match order {
-                std::cmp::Ordering::Less => (old.key(a), old.weight(a)),
-                std::cmp::Ordering::Greater => (changes.key(b), changes.weight(b)),
-                std::cmp::Ordering::Equal => (old.key(a), old.weight(a) + changes.weight(b)),
-            };
-            a += usize::from(order.is_le());
-            b += usize::from(order.is_ge());
-            top.push(key, weight.min(left))?;
+        for (a, b) in side_by_side((old, old_range), (changes, range)) {
+            if left <= 0 {
+                break;
+            }
+            let weight = a.map_or(0, |i| old.weight(i)) + b.map_or(0, |i| changes.weight(i));
+            if let Some(key) = a.map(|i| old.key(i)).or_else(|| b.map(|i| changes.key(i))) {
+                top.push(key, weight.min(left))?;
+            }
             left -= weight;
         }
         Ok(first..top.len())
@@ -177,51 +168,40 @@ impl TopK {
                 out.extend(b.map(|(j, number)| Shown { key: (true, j), weight: 1, number }));
             }
         }
-        let (old_list, new_list) = (self.shown(old, old_range), self.shown(new, new_range));
-        let (mut a, mut b) = (old_list.peekable(), new_list.peekable());
-        loop {
-            let order = match (a.peek(), b.peek()) {
-                (None, None) => return,
-                (Some(_), None) => std::cmp::Ordering::Less,
-                (None, Some(_)) => std::cmp::Ordering::Greater,
-                (Some((i, _)), Some((j, _))) => old.key(*i).cmp(new.key(*j)),
-            };
-            let was = if order.is_le() { a.next() } else { None };
-            let is = if order.is_ge() { b.next() } else { None };
-            let weight = is.map_or(0, |(_, w)| w) - was.map_or(0, |(_, w)| w);
-            let key = is.map_or_else(|| (false, was.map_or(0, |(i, _)| i)), |(j, _)| (true, j));
-            if weight != 0 {
+        let was = self.shown(old, old_range.clone());
+        let is = self.shown(new, new_range.clone());
+        let (old_first, new_first) = (old_range.start, new_range.start);
+        for (a, b) in side_by_side((old, old_range), (new, new_range)) {
+            let weight = b.map_or(0, |j| is[j - new_first]) - a.map_or(0, |i| was[i - old_first]);
+            let key = b.map(|j| (true, j)).or_else(|| a.map(|i| (false, i)));
+            if let Some(key) = key.filter(|_| weight != 0) {
                 out.push(Shown { key, weight, number: 0 });
             }
         }
     }
 
-    /// The entries of a list that are shown, with how many of their rows are.
-    fn shown<'a>(
-        &self,
-        top: &'a Entries,
-        range: Range<usize>,
-    ) -> impl Iterator<Item = (usize, i64)> + use<'a> {
+    /// How many rows of each entry of a list are shown.
+    fn shown(&self, top: &Entries, range: Range<usize>) -> Vec<i64> {
         let mut skip = self.skip;
-        range.filter_map(move |i| {
+        let weights = range.map(|i| {
             let hidden = skip.min(top.weight(i));
             skip -= hidden;
-            let weight = top.weight(i) - hidden;
-            (weight > 0).then_some((i, weight))
-        })
+            top.weight(i) - hidden
+        });
+        weights.collect()
     }
 
     /// The rows that are shown one by one, with their numbers from 1.
-    fn units<'a>(
+    fn units(
         &self,
-        top: &'a Entries,
+        top: &Entries,
         range: Range<usize>,
-    ) -> impl Iterator<Item = (usize, i64)> + use<'a> {
-        let first = self.skip;
-        let rows = self
-            .shown(top, range)
+    ) -> impl Iterator<Item = (usize, i64)> + use<> {
+        let weights = self.shown(top, range.clone());
+        let rows = range
+            .zip(weights)
             .flat_map(|(i, weight)| std::iter::repeat_n(i, usize::try_from(weight).unwrap_or(0)));
-        rows.zip(first + 1..)
+        rows.zip(self.skip + 1..)
     }
 
     /// The output rows of changes.
@@ -293,12 +273,7 @@ impl Operator for TopK {
     }
 
     fn metrics(&self) -> OperatorMetrics {
-        OperatorMetrics {
-            state_rows: self.rows.spine().len(),
-            state_bytes: self.rows.bytes(),
-            state_rows_touched: self.rows.spine().touched(),
-            ..self.metrics
-        }
+        self.rows.metrics(self.metrics)
     }
 }
 
@@ -308,23 +283,12 @@ fn difference(
     (new, new_range): (&Entries, Range<usize>),
     out: &mut Entries,
 ) -> Result<()> {
-    let (mut a, mut b) = (old_range.start, new_range.start);
-    while a < old_range.end || b < new_range.end {
-        let order = if a == old_range.end {
-            std::cmp::Ordering::Greater
-        } else if b == new_range.end {
-            std::cmp::Ordering::Less
-        } else {
-            old.key(a).cmp(new.key(b))
-        };
-        let key = if order.is_le() { old.key(a) } else { new.key(b) };
-        let was = if order.is_le() { old.weight(a) } else { 0 };
-        let is = if order.is_ge() { new.weight(b) } else { 0 };
-        if was != is {
-            out.push(key, is - was)?;
+    for (a, b) in side_by_side((old, old_range), (new, new_range)) {
+        let change = b.map_or(0, |j| new.weight(j)) - a.map_or(0, |i| old.weight(i));
+        let key = a.map(|i| old.key(i)).or_else(|| b.map(|j| new.key(j)));
+        if let Some(key) = key.filter(|_| change != 0) {
+            out.push(key, change)?;
         }
-        a += usize::from(order.is_le());
-        b += usize::from(order.is_ge());
     }
     Ok(())
 }

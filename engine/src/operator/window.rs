@@ -22,9 +22,8 @@ use levada_storage::delta::{Delta, DeltaBatch, ErrorRow};
 
 use crate::arrangement::equal::{Equality, retain_equal};
 use crate::arrangement::ordered::{Changes, OrderedRows};
-use crate::arrangement::retain;
-use crate::arrangement::spine::Entries;
-use crate::arrangement::to_u32;
+use crate::arrangement::spine::{Entries, side_by_side};
+use crate::arrangement::{retain, to_u32};
 use crate::error::Result;
 use crate::operator::evaluate::batch_of;
 use crate::operator::row_error::error_row;
@@ -135,25 +134,11 @@ impl Window {
     fn differing(&self, old: &Output, new: &Output) -> Result<Rows> {
         let (mut differing, mut paired) = (Rows::default(), Rows::default());
         for (was, is) in old.partitions.iter().zip(&new.partitions) {
-            let (mut a, mut b) = (was.start, is.start);
-            while a < was.end || b < is.end {
-                let order = if a == was.end {
-                    std::cmp::Ordering::Greater
-                } else if b == is.end {
-                    std::cmp::Ordering::Less
-                } else {
-                    old.keys.key(a).cmp(new.keys.key(b))
-                };
-                match order {
-                    std::cmp::Ordering::Less => differing.old.push(to_u32(a)?),
-                    std::cmp::Ordering::Greater => differing.new.push(to_u32(b)?),
-                    std::cmp::Ordering::Equal => {
-                        paired.old.push(to_u32(a)?);
-                        paired.new.push(to_u32(b)?);
-                    }
-                }
-                a += usize::from(order.is_le());
-                b += usize::from(order.is_ge());
+            let old = (&old.keys, was.clone());
+            for (a, b) in side_by_side(old, (&new.keys, is.clone())) {
+                let rows = if a.is_some() && b.is_some() { &mut paired } else { &mut differing };
+                rows.old.extend(a.map(to_u32).transpose()?);
+                rows.new.extend(b.map(to_u32).transpose()?);
             }
         }
         let mut same = vec![true; paired.old.len()];
@@ -214,11 +199,7 @@ impl Operator for Window {
     }
 
     fn metrics(&self) -> OperatorMetrics {
-        OperatorMetrics {
-            state_rows: self.rows.spine().len(),
-            state_bytes: self.rows.bytes(),
-            state_rows_touched: self.rows.spine().touched() + self.read,
-            ..self.metrics
-        }
+        let metrics = self.rows.metrics(self.metrics);
+        OperatorMetrics { state_rows_touched: metrics.state_rows_touched + self.read, ..metrics }
     }
 }
