@@ -31,6 +31,7 @@ pub mod pg_compat;
 pub mod relation;
 mod set_operation;
 mod shift_time;
+mod sort_keys;
 pub mod statement;
 mod table_function;
 mod temporal;

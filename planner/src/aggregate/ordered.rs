@@ -72,8 +72,13 @@ impl Ordered {
         Call::new(&self.standard, self.need == Need::RowsAndDirection, args)
     }
 
-    fn delegates(&self, order_bys: usize) -> bool {
-        order_bys == 0 || matches!(self.need, Need::Direction | Need::Nothing)
+    fn delegates(&self, order_bys: usize, distinct: bool) -> bool {
+        match self.need {
+            Need::Direction | Need::Nothing => true,
+            // Over a constant there is no order to name, but still each row counts once.
+            Need::DistinctRows => !distinct,
+            Need::Rows | Need::RowsAndDirection => order_bys == 0,
+        }
     }
 }
 
@@ -158,7 +163,7 @@ impl AggregateUDFImpl for Ordered {
     }
 
     fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
-        if self.delegates(args.order_bys.len()) {
+        if self.delegates(args.order_bys.len(), args.is_distinct) {
             let exprs: Vec<_> = args.exprs.iter().map(widened).collect();
             return self.standard.accumulator(AccumulatorArgs { exprs: &exprs, ..args });
         }
@@ -170,21 +175,22 @@ impl AggregateUDFImpl for Ordered {
     }
 
     fn groups_accumulator_supported(&self, args: AccumulatorArgs) -> bool {
-        !self.delegates(args.order_bys.len()) || self.standard.groups_accumulator_supported(args)
+        !self.delegates(args.order_bys.len(), args.is_distinct)
+            || self.standard.groups_accumulator_supported(args)
     }
 
     fn create_groups_accumulator(
         &self,
         args: AccumulatorArgs,
     ) -> Result<Box<dyn GroupsAccumulator>> {
-        if self.delegates(args.order_bys.len()) {
+        if self.delegates(args.order_bys.len(), args.is_distinct) {
             return self.standard.create_groups_accumulator(args);
         }
         Ok(Box::new(OrderedGroups::new(self.call(&args)?)))
     }
 
     fn state_fields(&self, args: StateFieldsArgs) -> Result<Vec<FieldRef>> {
-        if self.delegates(args.ordering_fields.len()) {
+        if self.delegates(args.ordering_fields.len(), args.is_distinct) {
             return self.standard.state_fields(args);
         }
         let kept = args.input_fields.iter().chain(args.ordering_fields).enumerate();

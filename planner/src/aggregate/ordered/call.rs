@@ -152,7 +152,9 @@ impl Call {
         let rows = u32::try_from(groups.len()).map_err(|_large| {
             datafusion::common::exec_datafusion_err!("too many rows in one aggregate")
         })?;
-        let key = |row: u32| (groups[row as usize], keys.row(row as usize));
+        // Without sort expressions there are no keys: all arguments are constant, and all rows equal.
+        let has_keys = !self.order.is_empty();
+        let key = |row: u32| (groups[row as usize], has_keys.then(|| keys.row(row as usize)));
         let mut order: Vec<u32> = (0..rows).collect();
         order.sort_unstable_by(|a, b| key(*a).cmp(&key(*b)));
         if self.distinct {
