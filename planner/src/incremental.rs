@@ -12,6 +12,7 @@ mod join;
 mod limit;
 mod not_in;
 mod order;
+mod origin;
 mod project;
 mod ranked;
 mod recompute;

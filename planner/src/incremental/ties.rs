@@ -2,7 +2,7 @@
 //!
 //! The order of equal sort keys is no property of the data, so two runs of such a query may differ. Before
 //! a query is maintained, or compared with what is maintained, every order in it that matters is completed
-//! by all columns of its rows, ascending and NULLs last. Peers stay peers: the order of a window is
+//! by all columns of its rows, ascending and NULLs last; a table's key stands for all its columns. Peers stay peers: the order of a window is
 //! completed below the window, which still ranks and frames by its own. `DISTINCT ON` becomes a filter on
 //! row numbers, whose order of groups a `LIMIT` above it sees.
 
@@ -17,6 +17,7 @@ use datafusion::logical_expr::{
     Projection, Sort, SortExpr, Window, WindowFrameUnits, lit,
 };
 
+use super::origin::decided;
 use super::window::call_of;
 use crate::error::Result;
 use crate::window::row_number;
@@ -131,9 +132,11 @@ fn sort_by_all(plan: LogicalPlan) -> LogicalPlan {
     LogicalPlan::Sort(Sort { expr, input, fetch: None })
 }
 
-/// Adds the columns of `plan` that `order` does not name.
+/// Adds the columns of `plan` that `order` does not name, but for those that others decide.
 fn complete(order: &mut Vec<SortExpr>, plan: &LogicalPlan) {
-    for column in plan.schema().columns() {
+    let decided = decided(plan);
+    let columns = plan.schema().columns().into_iter().enumerate();
+    for (_, column) in columns.filter(|(i, _)| !decided.contains(i)) {
         let column = Expr::Column(column);
         if !order.iter().any(|e: &SortExpr| e.expr == column) {
             order.push(column.sort(true, false));
