@@ -75,6 +75,16 @@ pub trait Blob: Send + Sync + Debug {
     fn location(&self, path: &str) -> String;
 }
 
+/// The directory that [`open_blob`] opens for a path or URL, if it names one.
+#[must_use]
+pub fn local_folder(url_or_path: &str) -> Option<PathBuf> {
+    match url_or_path.split_once("://") {
+        None => Some(PathBuf::from(url_or_path)),
+        Some(("file", rest)) => Some(PathBuf::from(rest)),
+        Some(_) => None,
+    }
+}
+
 /// Opens the root that a directory path or a URL names.
 ///
 /// Accepted are a path, `file://`, `memory://`, `s3://bucket/prefix`, `gs://bucket/prefix` and
@@ -85,11 +95,11 @@ pub trait Blob: Send + Sync + Debug {
 /// [`Error::BadLocation`] for another scheme, [`Error::InUse`], [`Error::Unreadable`] and
 /// [`Error::NotADatabase`] for a directory, [`Error::ObjectStore`] and [`Error::UnfitStore`] for a store.
 pub async fn open_blob(url_or_path: &str) -> Result<Arc<dyn Blob>> {
-    let Some((scheme, rest)) = url_or_path.split_once("://") else {
-        return Ok(Arc::new(LocalBlob::open(PathBuf::from(url_or_path))?));
-    };
+    if let Some(folder) = local_folder(url_or_path) {
+        return Ok(Arc::new(LocalBlob::open(folder)?));
+    }
+    let scheme = url_or_path.split_once("://").map_or("", |(scheme, _)| scheme);
     match scheme {
-        "file" => Ok(Arc::new(LocalBlob::open(PathBuf::from(rest))?)),
         "memory" => Ok(Arc::new(MemoryBlob::new())),
         "s3" | "s3a" | "gs" | "az" | "azure" | "abfs" | "abfss" => {
             let blob = ObjectBlob::from_env(url_or_path)?;

@@ -65,29 +65,70 @@ pub async fn write_run(blob: &Arc<dyn Blob>, path: &str, run: &Run) -> Result<Ru
 /// # Errors
 /// Those of the blob; [`Error::Arrow`] for a batch that Arrow IPC cannot hold.
 pub async fn write_runs(blob: &Arc<dyn Blob>, path: &str, runs: &[Run]) -> Result<Vec<RunRef>> {
-    let mut object = Vec::new();
-    let mut refs = Vec::with_capacity(runs.len());
-    for run in runs {
+    let mut file = RunFile::new(path.to_owned());
+    let refs = runs.iter().map(|run| file.add(run)).collect::<Result<_>>()?;
+    file.write(blob).await?;
+    Ok(refs)
+}
+
+/// An object of runs that is being put together.
+#[derive(Debug)]
+pub struct RunFile {
+    path: String,
+    bytes: Vec<u8>,
+}
+
+impl RunFile {
+    /// The object `path`, empty.
+    #[must_use]
+    pub fn new(path: String) -> Self {
+        Self { path, bytes: Vec::new() }
+    }
+
+    /// Its length so far in bytes.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Whether nothing was added.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// Adds a run; the reference holds once the object is written.
+    ///
+    /// # Errors
+    /// [`Error::Arrow`] for a batch that Arrow IPC cannot hold.
+    pub fn add(&mut self, run: &Run) -> Result<RunRef> {
         let mut rows = Vec::new();
         let mut writer = StreamWriter::try_new(&mut rows, run.batch.schema_ref())?;
         writer.write(&run.batch)?;
         writer.finish()?;
         drop(writer);
         let sealed = envelope::seal(Class::Run, &[&rows]);
-        refs.push(RunRef {
-            path: path.to_owned(),
-            offset: object.len() as u64,
+        let reference = RunRef {
+            path: self.path.clone(),
+            offset: self.bytes.len() as u64,
             bytes: sealed.len() as u64,
             crc32c: crc32c::crc32c(&sealed),
             part: run.part,
             replaces: run.replaces,
             rows: run.batch.num_rows() as u64,
             hash_version: run.hash_version,
-        });
-        object.extend_from_slice(&sealed);
+        };
+        self.bytes.extend_from_slice(&sealed);
+        Ok(reference)
     }
-    blob.put(path, object.into()).await?;
-    Ok(refs)
+
+    /// Writes the object; durable when it returns.
+    ///
+    /// # Errors
+    /// Those of the blob.
+    pub async fn write(self, blob: &Arc<dyn Blob>) -> Result<()> {
+        blob.put(&self.path, self.bytes.into()).await
+    }
 }
 
 /// Reads one run.
