@@ -64,6 +64,7 @@ impl Command {
 }
 
 fn main() -> ExitCode {
+    levada_engine::spill::return_freed_memory();
     let cli = Cli::parse();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

@@ -16,6 +16,7 @@ use levada_engine::arrangement::Arrangement;
 use levada_engine::arrangement::log::ColumnLog;
 use levada_engine::circuit::Circuit;
 use levada_engine::operator::Tick;
+use levada_engine::spill::MemoryLimit;
 use levada_planner::delta_plan::DeltaPlan;
 use levada_storage::clock::Clock;
 use levada_storage::delta::Delta;
@@ -76,6 +77,12 @@ impl Maintained {
         };
         let (schema, ticks, keeping) = (Arc::clone(schema), Vec::new(), Duration::ZERO);
         Ok(Self { circuit, schema, kept, counted, clock, ticks, keeping, deltas: 0 })
+    }
+
+    /// The same with a limit to the operators' state in memory.
+    pub(crate) fn within(mut self, limit: MemoryLimit) -> Self {
+        self.circuit = self.circuit.within(limit);
+        self
     }
 
     /// Takes in the deltas of one tick.

@@ -18,6 +18,8 @@ use std::process::Command;
 
 use anyhow::{Context, ensure};
 use clap::{Args, ValueEnum};
+use levada_engine::client::OpenOptions;
+use levada_engine::spill::MemoryLimit;
 use levada_storage::delta::{Delta, DeltaBatch};
 
 use self::event::{Events, TABLES, rows_among};
@@ -67,6 +69,9 @@ pub(crate) struct Nexmark {
     /// Threads of a batch run.
     #[arg(long, default_value_t = 2)]
     threads: usize,
+    /// Megabytes of memory that may be used; by default what the machine has.
+    #[arg(long, value_name = "MB")]
+    memory_mb: Option<usize>,
     /// What becomes of the view's rows.
     #[arg(long, value_enum, default_value = "rows")]
     keep: Keep,
@@ -118,6 +123,9 @@ impl Nexmark {
                 command.args(["nexmark", "--query", name, "--mode", mode.get_name()]);
                 command.args(["--keep", keep.get_name(), "--tick", &self.tick.to_string()]);
                 command.args(["--threads", &self.threads.to_string()]);
+                if let Some(memory) = self.memory_mb {
+                    command.args(["--memory-mb", &memory.to_string()]);
+                }
                 command.args(["--verify", &self.verify.to_string()]);
                 command.args(self.profile.then_some("--profile"));
                 if !command.arg("--data").arg(folder).status()?.success() {
@@ -133,19 +141,30 @@ impl Nexmark {
     async fn measure(&self, folder: &Path, query: &Query) -> anyhow::Result<()> {
         let events = Events::read(folder)?;
         let measured = match self.mode {
-            Mode::Memory => self.memory(folder, events, query).await,
-            Mode::Database => database::run(folder, events, query, self.verify).await,
+            Mode::Memory => self.maintain(folder, events, query).await,
+            Mode::Database => {
+                let options = OpenOptions { memory_limit: self.memory(), ..Default::default() };
+                database::run(folder, events, query, options, self.verify).await
+            }
             Mode::Datafusion => self.datafusion(folder, events, query).await,
         };
         measured.with_context(|| query.name)
     }
 
-    async fn memory(&self, folder: &Path, events: Events, query: &Query) -> anyhow::Result<()> {
+    /// Bytes of memory that may be used, if there is a limit.
+    fn memory(&self) -> Option<usize> {
+        self.memory_mb.map(|megabytes| megabytes << 20)
+    }
+
+    async fn maintain(&self, folder: &Path, events: Events, query: &Query) -> anyhow::Result<()> {
         let tables = load(folder, query)?;
         let view = View::plan(query.sql, &tables, true)?;
         let ticks = ticks(&tables, events.events, self.tick);
         let mut maintained =
             Maintained::new(&view.delta_plan, &view.schema, self.keep, query.counted)?;
+        if let Some(limit) = self.memory() {
+            maintained = maintained.within(MemoryLimit::new(limit, std::env::temp_dir()));
+        }
         reset_peak();
         let watch = Stopwatch::start();
         for tick in &ticks {

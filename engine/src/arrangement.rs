@@ -43,7 +43,8 @@ use crate::arrangement::run::ZSetRuns;
 use crate::arrangement::tag_index::{Link, TagIndex};
 use crate::arrangement::view::LogView;
 use crate::error::{Error, Result};
-use crate::operator::StateRun;
+use crate::operator::{RunSink, StateRun};
+use crate::spill::SpillSpace;
 
 /// Other rows of a key that are passed in search of one to retract before an index by the whole row is
 /// made.
@@ -136,6 +137,29 @@ impl Arrangement {
         let indexes = [&self.by_key, &self.by_row];
         let index: usize = indexes.into_iter().flatten().map(TagIndex::bytes).sum();
         (self.rows.log.bytes() + index) as u64
+    }
+
+    /// Bytes of it in spill space.
+    #[must_use]
+    pub fn spilled(&self) -> u64 {
+        let indexes = [&self.by_key, &self.by_row];
+        let index: usize = indexes.into_iter().flatten().map(TagIndex::spilled).sum();
+        (self.rows.log.spilled() + index) as u64
+    }
+
+    /// Moves what it holds to spill space, the oldest rows first and the indexes last, until that freed `want`
+    /// bytes of memory; how many it freed.
+    ///
+    /// # Errors
+    /// When there is no room.
+    pub fn spill(&mut self, space: &Arc<SpillSpace>, want: usize) -> Result<usize> {
+        let mut freed = self.rows.log.spill(space, want)?;
+        for index in [&mut self.by_row, &mut self.by_key].into_iter().flatten() {
+            if freed < want {
+                freed += index.spill(space)?;
+            }
+        }
+        Ok(freed)
     }
 
     /// Rows read or written since it was made.
@@ -258,7 +282,7 @@ impl Arrangement {
         }
         let mut index = match self.by_row.take() {
             Some(index) => index,
-            None => self.index_by(None)?,
+            None => self.index_by(None, self.by_key.as_ref().and_then(TagIndex::space).cloned())?,
         };
         let left = self.retract_by(&mut index, columns, &hashes, wanted, usize::MAX);
         self.by_row = Some(index);
@@ -332,8 +356,8 @@ impl Arrangement {
     }
 
     /// Makes an index of the live rows by `keys`, or by the whole row.
-    fn index_by(&self, keys: Option<&[usize]>) -> Result<TagIndex> {
-        let mut index = TagIndex::new();
+    fn index_by(&self, keys: Option<&[usize]>, space: Option<Arc<SpillSpace>>) -> Result<TagIndex> {
+        let mut index = TagIndex::within(space);
         let mut first = 0;
         let log = &self.rows.log;
         for piece in log.chunks().iter().flat_map(|c| &c.pieces) {
@@ -436,11 +460,13 @@ impl Arrangement {
             return Ok(None);
         }
         let moves = self.rows.log.compact()?;
-        if self.by_key.is_some() {
-            self.by_key = Some(self.index_by(Some(&self.keys))?);
+        let space = |index: TagIndex| index.space().cloned();
+        // The old index goes before the new one is made: there need not be room for both.
+        if let Some(space) = self.by_key.take().map(space) {
+            self.by_key = Some(self.index_by(Some(&self.keys), space)?);
         }
-        if self.by_row.is_some() {
-            self.by_row = if self.rows() == 0 { None } else { Some(self.index_by(None)?) };
+        if let Some(space) = self.by_row.take().map(space).filter(|_| self.rows() > 0) {
+            self.by_row = Some(self.index_by(None, space)?);
         }
         self.runs.compacted();
         self.compactions += 1;
@@ -448,16 +474,16 @@ impl Arrangement {
         Ok(Some(moves))
     }
 
-    /// What changed since the last call as runs of `part`; `full` asks for a replacing image.
+    /// Hands out what changed since the last call as runs of `part`; `full` asks for a replacing image.
     ///
     /// # Errors
-    /// When rows cannot be gathered.
-    pub fn freeze(&mut self, part: u32, full: bool) -> Result<Vec<StateRun>> {
+    /// Those of `out`, and when rows cannot be gathered.
+    pub fn freeze(&mut self, part: u32, full: bool, out: &mut RunSink<'_>) -> Result<()> {
         let Self { runs, rows, keys, width, .. } = self;
         let all: Vec<usize> = (0..rows.log.schema().fields().len()).collect();
         let keys = if keys.is_empty() { &all } else { keys };
         let hashes = |ids: &[u32]| hash_columns(&rows.log.gather(ids, keys)?, ids.len(), *width);
-        runs.freeze(part, full, &rows.log, &hashes)
+        runs.freeze((part, full), &rows.log, &hashes, out)
     }
 
     /// Takes back the runs of one part, oldest first, on an empty arrangement.
@@ -553,6 +579,7 @@ mod tests {
     use super::{Arrangement, Side};
     use crate::arrangement::hash::HashWidth;
     use crate::arrangement::view::LogView;
+    use crate::operator::StateRun;
 
     fn schema() -> SchemaRef {
         let k = Field::new("k", DataType::Int64, true);
@@ -578,6 +605,16 @@ mod tests {
     fn matches(arrangement: &mut Arrangement, key: i64, side: Side) -> usize {
         let key: ArrayRef = Arc::new(Int64Array::from(vec![key]));
         arrangement.probe(&[key], 1, false, side).expect("probed").row.len()
+    }
+
+    fn frozen(arrangement: &mut Arrangement) -> Vec<StateRun> {
+        let mut runs = Vec::new();
+        let mut take = |run| {
+            runs.push(run);
+            Ok(())
+        };
+        arrangement.freeze(0, false, &mut take).expect("runs");
+        runs
     }
 
     fn keys_of(view: &LogView) -> Vec<i64> {
@@ -702,10 +739,10 @@ mod tests {
         let mut a = Arrangement::new(schema(), vec![0]);
         let mut runs = Vec::new();
         insert(&mut a, rows((0..3000).map(|i| (i % 50, i))));
-        runs.extend(a.freeze(0, false).expect("a run"));
+        runs.extend(frozen(&mut a));
         insert(&mut a, rows((3000..3500).map(|i| (i % 50, i))));
         retract(&mut a, rows((0..1000).map(|i| (i % 50, i))));
-        let fresh = a.freeze(0, false).expect("a run");
+        let fresh = frozen(&mut a);
         assert_eq!(fresh[0].rows.num_rows(), 1500, "only what changed");
         let hashes = fresh[0].rows.column(0).as_primitive::<arrow::datatypes::UInt64Type>();
         assert!(hashes.values().is_sorted(), "ordered by hash");
@@ -713,10 +750,10 @@ mod tests {
         let mut b = Arrangement::new(schema(), vec![0]);
         b.restore(&runs).expect("restored");
         assert_eq!(keys_of(&b.view()), keys_of(&a.view()), "the same rows");
-        assert!(b.freeze(0, false).expect("nothing").is_empty(), "all of it is in runs");
+        assert!(frozen(&mut b).is_empty(), "all of it is in runs");
         retract(&mut a, rows((1000..3400).map(|i| (i % 50, i))));
         a.compact_if_worn().expect("compacted").expect("worn");
-        let image = a.freeze(0, false).expect("a run");
+        let image = frozen(&mut a);
         assert!(image[0].replaces && image[0].rows.num_rows() == 100, "an image after compaction");
         b.restore(&image).expect("restored");
         assert_eq!(keys_of(&b.view()), keys_of(&a.view()), "replaced");

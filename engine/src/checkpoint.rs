@@ -11,22 +11,29 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use levada_catalog::ObjectKind;
+use levada_storage::blob::Blob;
 use levada_storage::epoch::Epoch;
+use levada_storage::layout;
 use levada_storage::manifest::{Manifest, OperatorRuns, RelationFiles};
 use levada_storage::publish::{Published, publish};
-use levada_storage::state::{Run, RunRef, write_runs};
+use levada_storage::state::{Run, RunFile, RunRef};
 use levada_storage::table::DataFile;
 use levada_storage::table::file::{FileWriter, Profile};
+use tokio::runtime::Handle;
 
+use crate::arrangement::run::RUN_ROWS;
 use crate::error::{Error, Result};
 use crate::graph::Work;
+use crate::image;
 use crate::operator::{HASH_VERSION, StateRun};
 use crate::relation::{Relation, Store};
 use crate::system;
 use crate::tick::{Backlog, Core};
 
-/// Runs of one operator before a full image replaces them.
-const RUNS_MAX: usize = 8;
+/// Runs of one operator, beyond what its rows need, before a full image replaces them.
+const RUNS_MAX: usize = 16;
+/// Bytes of an object of runs, about.
+const OBJECT_BYTES: usize = 32 << 20;
 /// A young file smaller than this is merged with the rows behind it.
 const SMALL_FILE_ROWS: u64 = 128 << 10;
 
@@ -100,18 +107,17 @@ impl Core {
         match &mut relation.store {
             Store::Append { files, young } => {
                 if young.rows() > 0 {
-                    let mut batches = Vec::new();
                     let small = files.last().is_some_and(|f| {
                         f.rows < SMALL_FILE_ROWS && f.rows <= u64::from(young.rows()) * 4
                     });
                     let merged = if small { files.last().cloned() } else { None };
-                    if let Some(file) = &merged {
-                        batches.extend(self.read_file(file)?);
-                    }
-                    for batch in young.view().batches() {
-                        batches.push(batch?);
-                    }
-                    let file = self.write_file(&folder, &schema, &batches)?;
+                    let old = match &merged {
+                        Some(file) => self.read_file(file)?,
+                        None => Vec::new(),
+                    };
+                    let young_rows = young.view();
+                    let batches = old.into_iter().map(Ok).chain(young_rows.batches());
+                    let file = self.write_file(&folder, &schema, batches)?;
                     let files = Arc::make_mut(files);
                     if merged.is_some() {
                         files.pop();
@@ -125,10 +131,11 @@ impl Core {
                 Ok(files.as_ref().clone())
             }
             Store::Resident { rows, image } => {
-                let refresh = image.refresh(rows, clean)?;
+                let refresh = image.refresh(rows, clean);
                 let mut written = Vec::with_capacity(refresh.files.len());
-                for (batches, ids) in refresh.files {
-                    written.push((self.write_file(&folder, &schema, &batches)?, ids));
+                for ids in refresh.files {
+                    let batches = image::batches(rows, &ids);
+                    written.push((self.write_file(&folder, &schema, batches)?, ids));
                 }
                 image.refreshed(rows, refresh.replaces, written);
                 Ok(image.files())
@@ -140,11 +147,13 @@ impl Core {
         &self,
         folder: &str,
         schema: &arrow::datatypes::SchemaRef,
-        batches: &[RecordBatch],
+        batches: impl Iterator<Item = Result<RecordBatch>>,
     ) -> Result<DataFile> {
         let mut writer = FileWriter::new(schema, Profile::Checkpoint)?;
         for batch in batches {
-            writer.write(batch)?;
+            writer.write(&batch?)?;
+            // What moved to spill space has come back to be written.
+            self.limit.settle()?;
         }
         let path = format!("{folder}/{}.parquet", self.log.mint());
         Ok(self.runtime.block_on(writer.finish(self.shared.blob.as_ref(), &path))?)
@@ -161,39 +170,36 @@ impl Core {
     }
 
     fn write_operators(&mut self) -> Result<Vec<OperatorRuns>> {
+        // What is handed out and then not written is in no run: after an error everything is written anew.
+        let old = std::mem::take(&mut self.runs);
+        let mut writer = StateWriter::new(&self.shared.blob, &self.runtime);
         let mut kept: BTreeMap<String, Vec<RunRef>> = BTreeMap::new();
-        let mut states: Vec<(String, Vec<StateRun>)> = Vec::new();
-        for (_, node) in self.graph.nodes_mut() {
+        let Self { graph, log, limit, .. } = self;
+        for (_, node) in graph.nodes_mut() {
             let fingerprint = node.fingerprint.to_string();
-            if kept.contains_key(&fingerprint) {
+            if matches!(node.work, Work::Relation { .. }) || kept.contains_key(&fingerprint) {
                 continue;
             }
-            let old = self.runs.get(&fingerprint);
-            let full = old.is_none_or(|runs| runs.len() >= RUNS_MAX);
-            let fresh = match &mut node.work {
-                Work::Relation { .. } => continue,
-                Work::Operator(operator) => operator.freeze(full)?,
-                Work::Recompute(state) => state.last.freeze(0, full)?,
-            };
-            kept.insert(fingerprint.clone(), old.filter(|_| !full).cloned().unwrap_or_default());
-            states.push((fingerprint, fresh));
-        }
-        let flat: Vec<Run> = states.iter().flat_map(|(_, runs)| runs).map(run_of).collect();
-        if !flat.is_empty() {
-            let path = levada_storage::layout::state(&self.log.mint());
-            let blob = Arc::clone(&self.shared.blob);
-            let written = self.runtime.block_on(write_runs(&blob, &path, &flat))?;
-            let mut written = written.into_iter();
-            for (fingerprint, runs) in &states {
-                let held = kept.get_mut(fingerprint).expect("it was just inserted");
-                for run in runs {
-                    if run.replaces {
-                        held.retain(|old| old.part != run.part);
-                    }
-                    held.extend(written.next());
-                }
+            let mut held = old.get(&fingerprint).cloned().unwrap_or_default();
+            let full = !old.contains_key(&fingerprint) || are_many(&held);
+            if full {
+                held.clear();
             }
+            let mut take = |run: StateRun| {
+                if run.replaces {
+                    held.retain(|old| old.part != run.part);
+                }
+                held.push(writer.write(&run_of(run), &|| log.mint())?);
+                limit.settle()
+            };
+            match &mut node.work {
+                Work::Relation { .. } => {}
+                Work::Operator(operator) => operator.freeze(full, &mut take)?,
+                Work::Recompute(state) => state.last.freeze(0, full, &mut take)?,
+            }
+            kept.insert(fingerprint, held);
         }
+        writer.finish()?;
         self.runs = kept;
         let operators = self.runs.iter().map(|(fingerprint, runs)| OperatorRuns {
             fingerprint: fingerprint.clone(),
@@ -257,12 +263,43 @@ pub(crate) fn folder_of(name: &str, id: u32) -> String {
     format!("data/{schema}{plain}-{id}")
 }
 
-fn run_of(run: &StateRun) -> Run {
-    Run {
-        part: run.part,
-        replaces: run.replaces,
-        hash_version: HASH_VERSION,
-        batch: run.rows.clone(),
+/// Whether an operator has more runs than its rows explain.
+fn are_many(runs: &[RunRef]) -> bool {
+    let rows: u64 = runs.iter().map(|run| run.rows).sum();
+    runs.len() as u64 >= RUNS_MAX as u64 + 2 * rows / RUN_ROWS as u64
+}
+
+fn run_of(run: StateRun) -> Run {
+    Run { part: run.part, replaces: run.replaces, hash_version: HASH_VERSION, batch: run.rows }
+}
+
+/// Writes runs into objects of moderate size.
+struct StateWriter<'a> {
+    blob: &'a Arc<dyn Blob>,
+    runtime: &'a Handle,
+    open: Option<RunFile>,
+}
+
+impl<'a> StateWriter<'a> {
+    fn new(blob: &'a Arc<dyn Blob>, runtime: &'a Handle) -> Self {
+        Self { blob, runtime, open: None }
+    }
+
+    /// Adds a run; it is durable after [`StateWriter::finish`].
+    fn write(&mut self, run: &Run, mint: &dyn Fn() -> String) -> Result<RunRef> {
+        let file = self.open.get_or_insert_with(|| RunFile::new(layout::state(&mint())));
+        let reference = file.add(run)?;
+        if file.len() >= OBJECT_BYTES {
+            self.finish()?;
+        }
+        Ok(reference)
+    }
+
+    fn finish(&mut self) -> Result<()> {
+        match self.open.take() {
+            Some(file) => Ok(self.runtime.block_on(file.write(self.blob))?),
+            None => Ok(()),
+        }
     }
 }
 

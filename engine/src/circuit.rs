@@ -22,6 +22,7 @@ use crate::error::{Error, Result};
 use crate::graph::pick;
 use crate::lower::lower;
 use crate::operator::{Operator, OperatorMetrics, Tick};
+use crate::spill::{Holder, MemoryLimit, SpillSpace};
 
 /// A running delta plan.
 pub struct Circuit {
@@ -30,6 +31,8 @@ pub struct Circuit {
     /// Whether no tick has run: then every node runs, for those that give rows without input.
     fresh: bool,
     clock: Arc<dyn Clock>,
+    /// How much of the operators' state may be in memory.
+    limit: Option<MemoryLimit>,
 }
 
 /// What a node of a circuit has done.
@@ -50,6 +53,22 @@ struct CircuitNode {
     busy: Duration,
     rows_in: u64,
     rows_out: u64,
+}
+
+impl Holder for CircuitNode {
+    fn in_memory(&self) -> usize {
+        match &self.work {
+            CircuitWork::Relation { .. } => 0,
+            CircuitWork::Operator(operator) => operator.metrics().in_memory(),
+        }
+    }
+
+    fn spill(&mut self, space: &Arc<SpillSpace>, want: usize) -> Result<usize> {
+        match &mut self.work {
+            CircuitWork::Relation { .. } => Ok(0),
+            CircuitWork::Operator(operator) => operator.spill(space, want),
+        }
+    }
 }
 
 enum CircuitWork {
@@ -79,7 +98,14 @@ impl Circuit {
             Ok(CircuitNode { label, work, inputs, busy, rows_in: 0, rows_out: 0 })
         };
         let nodes = plan.nodes.iter().enumerate().map(node).collect::<Result<_>>()?;
-        Ok(Self { nodes, root: plan.root, fresh: true, clock })
+        Ok(Self { nodes, root: plan.root, fresh: true, clock, limit: None })
+    }
+
+    /// The same with a limit to the state in memory.
+    #[must_use]
+    pub fn within(mut self, limit: MemoryLimit) -> Self {
+        self.limit = Some(limit);
+        self
     }
 
     /// Runs one tick over the deltas of relations and gives the view's delta.
@@ -111,7 +137,17 @@ impl Circuit {
             outputs.push(output);
         }
         self.fresh = false;
+        self.relieve()?;
         Ok(outputs.swap_remove(self.root))
+    }
+
+    fn relieve(&mut self) -> Result<()> {
+        let Some(limit) = &mut self.limit else { return Ok(()) };
+        let used = self.nodes.iter().map(Holder::in_memory).sum();
+        if limit.is_exceeded(used) {
+            limit.enforce(used, self.nodes.iter_mut().map(|n| n as &mut dyn Holder).collect())?;
+        }
+        limit.settle()
     }
 
     /// What each operator has done, inputs before users.

@@ -1,6 +1,7 @@
 //! An open database: what the tick loop, sessions, sources and sinks share.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -11,7 +12,7 @@ use levada_catalog::pg::{PgSessions, PgSystemTable};
 use levada_catalog::{Catalog, ObjectKind};
 use levada_planner::bind::SystemTables;
 use levada_planner::environment::{session_config, session_state};
-use levada_storage::blob::{Blob, open_blob};
+use levada_storage::blob::{Blob, local_folder, open_blob};
 use levada_storage::clock::{Clock, SystemClock};
 use levada_storage::epoch::Epoch;
 use levada_storage::log::EpochLog;
@@ -29,16 +30,39 @@ use crate::ingest::{self, SourceStatus};
 use crate::memory;
 use crate::relation_set::RelationSet;
 use crate::snapshot::{Relations, SnapshotSet};
+use crate::spill::MemoryLimit;
 use crate::system;
 use crate::tick::{Backlog, Core};
 use crate::transaction::{Request, Transaction};
 
 /// How a database is opened.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct OpenOptions {
     /// Bytes of memory that rows, operators and queries may take together; by default three quarters of
     /// what the machine or the control group has.
     pub memory_limit: Option<usize>,
+    /// Bytes of rows and operators' state that stay in memory; by default what the limit leaves beside a
+    /// reserve for queries and deltas on their way.
+    pub state_memory: Option<usize>,
+    /// Where state goes that does not fit; by default the folder of the database if that is a local one,
+    /// else the system's folder for temporary files.
+    pub spill_folder: Option<PathBuf>,
+}
+
+impl OpenOptions {
+    fn memory_limit(&self) -> usize {
+        self.memory_limit.unwrap_or_else(memory::default_limit)
+    }
+
+    fn limit(&self, url: &str) -> MemoryLimit {
+        let folder = self.spill_folder.clone().or_else(|| local_folder(url));
+        let folder = folder.unwrap_or_else(std::env::temp_dir);
+        let limit = MemoryLimit::new(self.memory_limit(), folder);
+        match self.state_memory {
+            Some(bytes) => limit.keeping(bytes),
+            None => limit,
+        }
+    }
 }
 
 /// Requests that wait for the tick loop, at most; more wait where they come from.
@@ -91,22 +115,24 @@ impl Inner {
     pub(crate) async fn open(url: &str, options: OpenOptions) -> Result<Arc<Self>> {
         let blob = open_blob(url).await?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-        let memory = memory::pool(options.memory_limit.unwrap_or_else(memory::default_limit));
+        let memory = memory::pool(options.memory_limit());
+        let limit = options.limit(url);
         let shared = Arc::new(Shared::new(blob, clock, memory)?);
         let (requests, queue) = mpsc::channel(QUEUE_MAX);
         let (ready, opened) = oneshot::channel();
         let runtime = Handle::current();
         let of_thread = Arc::clone(&shared);
-        let thread = task::thread("levada-tick", move || match open_core(of_thread, runtime) {
-            Ok(core) => {
-                if ready.send(Ok(())).is_ok() {
-                    core.run(queue);
+        let thread =
+            task::thread("levada-tick", move || match open_core(of_thread, runtime, limit) {
+                Ok(core) => {
+                    if ready.send(Ok(())).is_ok() {
+                        core.run(queue);
+                    }
                 }
-            }
-            Err(error) => {
-                let _gone = ready.send(Err(error));
-            }
-        })?;
+                Err(error) => {
+                    let _gone = ready.send(Err(error));
+                }
+            })?;
         opened.await.map_err(|_lost| Error::Closed)??;
         let inner = Arc::new(Self {
             shared,
@@ -192,7 +218,7 @@ impl Drop for Inner {
     }
 }
 
-fn open_core(shared: Arc<Shared>, runtime: Handle) -> Result<Core> {
+fn open_core(shared: Arc<Shared>, runtime: Handle, limit: MemoryLimit) -> Result<Core> {
     let blob = Arc::clone(&shared.blob);
     let clock = Arc::clone(&shared.clock);
     let memory = Arc::clone(&shared.memory);
@@ -204,6 +230,7 @@ fn open_core(shared: Arc<Shared>, runtime: Handle) -> Result<Core> {
         catalog: Arc::new(Catalog::new()),
         relations: RelationSet::new(Arc::clone(&memory)),
         graph: Graph::new(memory),
+        limit,
         runs: BTreeMap::new(),
         epoch: Epoch(0),
         loaded: Epoch(0),

@@ -17,6 +17,7 @@ use crate::error::Result;
 use crate::lower::lower;
 use crate::memory::Meter;
 use crate::operator::{Operator, OperatorMetrics};
+use crate::spill::{Holder, SpillSpace};
 
 /// Number of a node.
 pub(crate) type NodeKey = usize;
@@ -313,11 +314,28 @@ impl GraphNode {
             Work::Recompute(state) => OperatorMetrics {
                 state_rows: state.last.rows(),
                 state_bytes: state.last.bytes(),
+                spilled_bytes: state.last.spilled(),
                 state_rows_touched: state.last.touched(),
                 rows_in: 0,
                 rows_out: state.rows_out,
             },
         }
+    }
+}
+
+impl Holder for GraphNode {
+    fn in_memory(&self) -> usize {
+        self.metrics().in_memory()
+    }
+
+    fn spill(&mut self, space: &Arc<SpillSpace>, want: usize) -> Result<usize> {
+        let freed = match &mut self.work {
+            Work::Relation { .. } => 0,
+            Work::Operator(operator) => operator.spill(space, want)?,
+            Work::Recompute(state) => state.last.spill(space, want)?,
+        };
+        self.measure();
+        Ok(freed)
     }
 }
 

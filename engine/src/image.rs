@@ -7,6 +7,8 @@
 //! becomes one bit of the file's deletion vector. When ids change (compaction), when dead rows are many, or
 //! when the database closes, the image is written anew and holds live rows only.
 
+use std::sync::Arc;
+
 use arrow::array::RecordBatch;
 use levada_storage::table::DataFile;
 use roaring::RoaringBitmap;
@@ -15,9 +17,23 @@ use crate::arrangement::Arrangement;
 use crate::error::Result;
 
 /// Rows of one file, at most.
-const FILE_ROWS_MAX: usize = 1 << 20;
-/// Files of one relation before they are merged.
+const FILE_ROWS_MAX: usize = 1 << 18;
+/// Rows that are gathered together.
+const BATCH_ROWS: usize = 1 << 14;
+/// Files of one relation, beyond what its rows need, before they are merged.
 const FILES_MAX: usize = 16;
+
+/// The rows of `ids`, in batches.
+pub(crate) fn batches<'a>(
+    rows: &'a Arrangement,
+    ids: &'a [u32],
+) -> impl Iterator<Item = Result<RecordBatch>> + 'a {
+    let all: Vec<usize> = (0..rows.schema().fields().len()).collect();
+    ids.chunks(BATCH_ROWS).map(move |ids| {
+        let columns = rows.gather(ids, &all)?;
+        Ok(RecordBatch::try_new(Arc::clone(rows.schema()), columns)?)
+    })
+}
 
 /// The files and which rows they hold.
 #[derive(Debug, Default)]
@@ -31,8 +47,8 @@ pub(crate) struct Image {
 pub(crate) struct Refresh {
     /// Whether the files so far are void.
     pub(crate) replaces: bool,
-    /// Rows of the new files, with their ids; one entry per file.
-    pub(crate) files: Vec<(Vec<RecordBatch>, Vec<u32>)>,
+    /// Ids of the rows of each new file.
+    pub(crate) files: Vec<Vec<u32>>,
 }
 
 impl Image {
@@ -64,7 +80,7 @@ impl Image {
     }
 
     /// Updates the deletion vectors and says which rows must be written; `clean` asks for no dead rows.
-    pub(crate) fn refresh(&mut self, rows: &Arrangement, clean: bool) -> Result<Refresh> {
+    pub(crate) fn refresh(&mut self, rows: &Arrangement, clean: bool) -> Refresh {
         let moved = rows.compactions() != self.compactions;
         let mut dead_rows = 0;
         if !moved {
@@ -72,20 +88,15 @@ impl Image {
         }
         let held: u64 = self.files.iter().map(|(f, _)| f.rows).sum();
         let worn = dead_rows * 2 > held || (clean && dead_rows > 0);
-        let replaces = moved || worn || self.files.len() >= FILES_MAX;
+        let replaces = moved || worn || self.are_many(held);
         let from = if replaces { 0 } else { self.bound };
         let ids: Vec<u32> = rows.log().live_from(from).collect();
-        let all: Vec<usize> = (0..rows.schema().fields().len()).collect();
-        let mut files = Vec::new();
-        for ids in ids.chunks(FILE_ROWS_MAX) {
-            let mut batches = Vec::new();
-            for slice in ids.chunks(64 << 10) {
-                let columns = rows.gather(slice, &all)?;
-                batches.push(RecordBatch::try_new(std::sync::Arc::clone(rows.schema()), columns)?);
-            }
-            files.push((batches, ids.to_vec()));
-        }
-        Ok(Refresh { replaces, files })
+        Refresh { replaces, files: ids.chunks(FILE_ROWS_MAX).map(<[u32]>::to_vec).collect() }
+    }
+
+    /// Whether there are more files than `rows` rows explain.
+    fn are_many(&self, rows: u64) -> bool {
+        self.files.len() as u64 >= FILES_MAX as u64 + 2 * rows / FILE_ROWS_MAX as u64
     }
 
     /// Takes the written files in.

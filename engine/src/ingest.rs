@@ -36,8 +36,10 @@ pub(crate) use self::status::SourceStatus;
 
 /// Rows of one chunk, about.
 const CHUNK_ROWS: usize = 128 << 10;
-/// Bytes of one chunk, about.
+/// Bytes of one chunk at most, about.
 const CHUNK_BYTES: usize = 64 << 20;
+/// Chunks that the memory limit would hold, at least: several sources read, write and hand on chunks at once.
+const CHUNKS: usize = 64;
 /// Rows from which a chunk becomes a file of its own before it is committed.
 const FILE_ROWS: usize = 16 << 10;
 /// How often a source looks for new input.
@@ -99,6 +101,8 @@ struct Worker {
     /// Splits that could not be read.
     failing: BTreeMap<String, Failing>,
     rate: Option<RateLimit>,
+    /// Bytes of one chunk, about.
+    chunk_bytes: usize,
     /// The chunk that is being ticked.
     pending: Option<oneshot::Receiver<Result<Epoch>>>,
 }
@@ -131,7 +135,9 @@ impl Worker {
         let name = shared.snapshot().catalog.qualified_name(&object);
         let now = since_1970(shared.clock.now_us());
         let rate = source.rate().map(|per_second| RateLimit::new(per_second, now));
+        let limit = memory::limit(shared.memory.as_ref());
         let mut worker = Self {
+            chunk_bytes: CHUNK_BYTES.min(limit / CHUNKS).max(1),
             shared,
             object,
             name,
@@ -199,7 +205,7 @@ impl Worker {
         loop {
             let budget = Budget {
                 rows: CHUNK_ROWS.saturating_sub(gathered.count).min(self.allowed(gathered).await?),
-                bytes: CHUNK_BYTES.saturating_sub(gathered.bytes).max(1),
+                bytes: self.chunk_bytes.saturating_sub(gathered.bytes).max(1),
             };
             let chunk = match reader.next(budget).await {
                 Ok(chunk) => chunk,
@@ -211,7 +217,7 @@ impl Worker {
             self.failing.remove(&split.name);
             let end = chunk.end;
             moved |= self.gather(split, chunk, gathered);
-            if gathered.count >= CHUNK_ROWS || gathered.bytes >= CHUNK_BYTES {
+            if gathered.count >= CHUNK_ROWS || gathered.bytes >= self.chunk_bytes {
                 self.flush(gathered).await?;
             }
             if end {

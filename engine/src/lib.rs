@@ -37,6 +37,7 @@ mod recovery;
 mod relation;
 mod relation_set;
 mod snapshot;
+pub mod spill;
 mod system;
 mod tick;
 mod transaction;

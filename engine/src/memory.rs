@@ -31,7 +31,15 @@ pub(crate) fn pool(limit: usize) -> Arc<dyn MemoryPool> {
 
 /// Whether the pool is used up.
 pub(crate) fn is_full(pool: &dyn MemoryPool) -> bool {
-    matches!(pool.memory_limit(), MemoryLimit::Finite(limit) if pool.reserved() >= limit)
+    pool.reserved() >= limit(pool)
+}
+
+/// The bytes of the pool.
+pub(crate) fn limit(pool: &dyn MemoryPool) -> usize {
+    match pool.memory_limit() {
+        MemoryLimit::Finite(limit) => limit,
+        MemoryLimit::Infinite | MemoryLimit::Unknown => usize::MAX,
+    }
 }
 
 /// Three quarters of the memory that this process may use: the machine's, or its control group's.
@@ -55,7 +63,7 @@ fn machine_bytes(meminfo: &str) -> Option<u64> {
 #[derive(Debug)]
 pub(crate) struct Meter {
     memory: MemoryReservation,
-    counts: [AtomicU64; 5],
+    counts: [AtomicU64; 6],
     /// Nanoseconds it worked.
     busy_ns: AtomicU64,
 }
@@ -83,10 +91,11 @@ impl Meter {
 
     /// Notes the present amounts.
     pub(crate) fn set(&self, metrics: OperatorMetrics) {
-        self.memory.resize(usize::try_from(metrics.state_bytes).unwrap_or(usize::MAX));
-        let OperatorMetrics { state_rows, state_bytes, state_rows_touched, rows_in, rows_out } =
-            metrics;
-        let values = [state_rows, state_bytes, state_rows_touched, rows_in, rows_out];
+        self.memory.resize(metrics.in_memory());
+        let OperatorMetrics { state_rows, state_bytes, spilled_bytes, .. } = metrics;
+        let OperatorMetrics { state_rows_touched, rows_in, rows_out, .. } = metrics;
+        let state = [state_rows, state_bytes, spilled_bytes];
+        let values = state.into_iter().chain([state_rows_touched, rows_in, rows_out]);
         for (count, value) in self.counts.iter().zip(values) {
             count.store(value, Ordering::Relaxed);
         }
@@ -94,9 +103,15 @@ impl Meter {
 
     /// The amounts that were noted last.
     pub(crate) fn get(&self) -> OperatorMetrics {
-        let [state_rows, state_bytes, state_rows_touched, rows_in, rows_out] =
-            [0, 1, 2, 3, 4].map(|i: usize| self.counts[i].load(Ordering::Relaxed));
-        OperatorMetrics { state_rows, state_bytes, state_rows_touched, rows_in, rows_out }
+        let count = |i: usize| self.counts[i].load(Ordering::Relaxed);
+        OperatorMetrics {
+            state_rows: count(0),
+            state_bytes: count(1),
+            spilled_bytes: count(2),
+            state_rows_touched: count(3),
+            rows_in: count(4),
+            rows_out: count(5),
+        }
     }
 }
 

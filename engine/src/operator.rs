@@ -24,9 +24,13 @@ pub mod union;
 pub mod unnest;
 pub mod window;
 
+use std::sync::Arc;
+
 use arrow::array::RecordBatch;
 use levada_storage::delta::{Delta, DeltaBatch};
 use levada_storage::epoch::Epoch;
+
+use crate::spill::SpillSpace;
 
 /// Version of the hash that orders runs and index; a run of another version is not loaded.
 pub const HASH_VERSION: u32 = 1;
@@ -51,6 +55,9 @@ pub struct StateRun {
     pub rows: RecordBatch,
 }
 
+/// Who takes runs, one at a time: all of them need not be in memory together.
+pub type RunSink<'a> = dyn FnMut(StateRun) -> crate::error::Result<()> + 'a;
+
 /// What an operator holds and has done, for `sys` relations, EXPLAIN and cost guards.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OperatorMetrics {
@@ -58,12 +65,22 @@ pub struct OperatorMetrics {
     pub state_rows: u64,
     /// Bytes of state, kept up to date incrementally.
     pub state_bytes: u64,
+    /// Bytes of them in spill space; the others are in memory.
+    pub spilled_bytes: u64,
     /// Rows of state read or written since the operator was made.
     pub state_rows_touched: u64,
     /// Rows that came in.
     pub rows_in: u64,
     /// Rows that went out.
     pub rows_out: u64,
+}
+
+impl OperatorMetrics {
+    /// Bytes of state in memory.
+    #[must_use]
+    pub fn in_memory(&self) -> usize {
+        usize::try_from(self.state_bytes.saturating_sub(self.spilled_bytes)).unwrap_or(usize::MAX)
+    }
 }
 
 /// The running form of a plan node. See the module for the contract.
@@ -77,13 +94,12 @@ pub trait Operator: Send {
     /// returned delta.
     fn step(&mut self, tick: &Tick, inputs: &[&Delta]) -> crate::error::Result<Delta>;
 
-    /// State that changed since the last call; `full` asks for all of it as replacing runs.
+    /// Hands out the state that changed since the last call, or with `full` all of it as replacing runs.
     ///
     /// # Errors
-    /// When rows cannot be gathered.
-    fn freeze(&mut self, full: bool) -> crate::error::Result<Vec<StateRun>> {
-        let _ = full;
-        Ok(Vec::new())
+    /// Those of `out`, and when rows cannot be gathered; then only a full call gives all that changed.
+    fn freeze(&mut self, _full: bool, _out: &mut RunSink<'_>) -> crate::error::Result<()> {
+        Ok(())
     }
 
     /// Takes back the runs of earlier `freeze` calls, oldest first; called on a fresh operator.
@@ -93,6 +109,16 @@ pub trait Operator: Send {
     fn restore(&mut self, runs: &[StateRun]) -> crate::error::Result<()> {
         let _ = runs;
         Ok(())
+    }
+
+    /// Moves state to spill space, what was used least lately first, until that freed about `want` bytes of
+    /// memory; how many it freed. Nothing else changes.
+    ///
+    /// # Errors
+    /// When there is no room.
+    fn spill(&mut self, space: &Arc<SpillSpace>, want: usize) -> crate::error::Result<usize> {
+        let _ = (space, want);
+        Ok(0)
     }
 
     /// What it holds and has done.

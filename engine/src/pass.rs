@@ -49,6 +49,7 @@ impl Core {
             let node = self.graph.node(key);
             node.meter.worked(self.shared.clock.monotonic().saturating_sub(began));
             node.measure();
+            self.relieve();
             if output.is_empty() {
                 continue;
             }

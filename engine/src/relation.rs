@@ -28,6 +28,7 @@ use crate::error::{Error, Result};
 use crate::image::Image;
 use crate::pass::bits_schema;
 use crate::snapshot::RelationSnapshot;
+use crate::spill::{Holder, SpillSpace};
 
 /// How a relation's rows are kept.
 pub(crate) enum Store {
@@ -181,14 +182,6 @@ impl Relation {
         }
     }
 
-    /// Bytes that its rows take in memory.
-    pub(crate) fn bytes(&self) -> usize {
-        match &self.store {
-            Store::Append { young, .. } => young.bytes(),
-            Store::Resident { rows, .. } => usize::try_from(rows.bytes()).unwrap_or(usize::MAX),
-        }
-    }
-
     /// Whether it changed since readers last saw it.
     pub(crate) fn is_changed(&self) -> bool {
         self.snapshot.is_none()
@@ -235,6 +228,26 @@ impl Relation {
     /// The failed rows, for a checkpoint.
     pub(crate) fn errors(&self) -> &BTreeMap<ErrorRow, i64> {
         &self.errors
+    }
+}
+
+impl Holder for Relation {
+    fn in_memory(&self) -> usize {
+        match &self.store {
+            Store::Append { young, .. } => young.bytes() - young.spilled(),
+            Store::Resident { rows, .. } => {
+                usize::try_from(rows.bytes() - rows.spilled()).unwrap_or(usize::MAX)
+            }
+        }
+    }
+
+    fn spill(&mut self, space: &Arc<SpillSpace>, want: usize) -> Result<usize> {
+        // The published picture holds the rows where they were.
+        self.restate();
+        match &mut self.store {
+            Store::Append { young, .. } => young.spill(space, want),
+            Store::Resident { rows, .. } => rows.spill(space, want),
+        }
     }
 }
 

@@ -12,6 +12,7 @@ use levada_storage::epoch::Epoch;
 use crate::error::Result;
 use crate::relation::Relation;
 use crate::snapshot::Relations;
+use crate::spill::{Holder, SpillSpace};
 
 /// The relations by identifier.
 pub(crate) struct RelationSet {
@@ -22,6 +23,26 @@ pub(crate) struct RelationSet {
     /// May have changed since the last publication.
     touched: BTreeSet<u32>,
     published: Relations,
+}
+
+/// A relation and what it takes of memory.
+pub(crate) struct HeldRelation<'a> {
+    relation: &'a mut Relation,
+    held: Option<&'a MemoryReservation>,
+}
+
+impl Holder for HeldRelation<'_> {
+    fn in_memory(&self) -> usize {
+        self.relation.in_memory()
+    }
+
+    fn spill(&mut self, space: &Arc<SpillSpace>, want: usize) -> Result<usize> {
+        let freed = self.relation.spill(space, want)?;
+        if let Some(held) = self.held {
+            held.resize(self.relation.in_memory());
+        }
+        Ok(freed)
+    }
 }
 
 impl RelationSet {
@@ -90,10 +111,23 @@ impl RelationSet {
                 let held = self.held.entry(*id).or_insert_with(|| {
                     MemoryConsumer::new(relation.name.clone()).register(&self.memory)
                 });
-                held.resize(relation.bytes());
+                held.resize(relation.in_memory());
             }
         }
         Ok(())
+    }
+
+    /// All relations with what they take of memory, to move rows out of it.
+    pub(crate) fn holders(&mut self) -> Vec<HeldRelation<'_>> {
+        let Self { relations, held, .. } = self;
+        let holder = |(id, relation)| HeldRelation { held: held.get(id), relation };
+        relations.iter_mut().map(holder).collect()
+    }
+
+    /// Publishes again what has moved.
+    pub(crate) fn moved(&mut self) {
+        let moved = self.relations.values().filter(|relation| relation.is_changed());
+        self.touched.extend(moved.map(|relation| relation.id));
     }
 
     /// What readers see of all relations now.

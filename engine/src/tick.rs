@@ -26,6 +26,7 @@ use crate::graph::Graph;
 use crate::operator::Tick;
 use crate::relation_set::RelationSet;
 use crate::snapshot::SnapshotSet;
+use crate::spill::{Holder, MemoryLimit};
 use crate::system::QUARANTINE_ID;
 use crate::transaction::{Ingest, Request, Transaction};
 
@@ -50,6 +51,8 @@ pub(crate) struct Core {
     pub(crate) catalog: Arc<Catalog>,
     pub(crate) relations: RelationSet,
     pub(crate) graph: Graph,
+    /// How much of these two may be in memory.
+    pub(crate) limit: MemoryLimit,
     /// Saved state by fingerprint, as of the last checkpoint.
     pub(crate) runs: BTreeMap<String, Vec<RunRef>>,
     /// The last epoch that was ticked.
@@ -326,6 +329,26 @@ impl Core {
     /// Settles what changed: the next tick starts from here.
     pub(crate) fn end_tick(&mut self) {
         self.relations.end_tick().expect("dead rows can be dropped");
+        self.relieve();
+        if let Err(error) = self.limit.settle() {
+            tracing::warn!(%error, "could not release memory");
+        }
+    }
+
+    /// Moves state to files when there is too much of it in memory.
+    pub(crate) fn relieve(&mut self) {
+        let used = self.shared.memory.reserved();
+        if !self.limit.is_exceeded(used) {
+            return;
+        }
+        let mut relations = self.relations.holders();
+        let nodes = self.graph.nodes_mut().map(|(_, node)| node as &mut dyn Holder);
+        let relations = relations.iter_mut().map(|relation| relation as &mut dyn Holder);
+        // Without room on the disk, state stays in memory until sources have to wait.
+        if let Err(error) = self.limit.enforce(used, nodes.chain(relations).collect()) {
+            tracing::warn!(%error, "could not move state out of memory");
+        }
+        self.relations.moved();
     }
 
     /// Notes the row counts that sinks resume from.

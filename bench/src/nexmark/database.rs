@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, ensure};
 use arrow::array::RecordBatch;
 use futures::TryStreamExt;
-use levada_engine::client::{Outcome, SessionOptions};
+use levada_engine::client::{OpenOptions, Outcome, SessionOptions};
 use levada_engine::{Database, Session};
 
 use super::event::Events;
@@ -23,10 +23,11 @@ pub(super) async fn run(
     folder: &Path,
     events: Events,
     query: &Query,
+    options: OpenOptions,
     verify: bool,
 ) -> anyhow::Result<()> {
     let place = std::env::temp_dir().join(format!("levada-bench/database-{}", std::process::id()));
-    let database = Database::open(&place.to_string_lossy()).await?;
+    let database = Database::open_with(&place.to_string_lossy(), options).await?;
     let mut session = database.connect(SessionOptions::default());
     let folder = std::path::absolute(folder)?;
     reset_peak();

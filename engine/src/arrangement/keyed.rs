@@ -29,7 +29,8 @@ use crate::arrangement::run::{RUN_ROWS, SLACK};
 use crate::arrangement::tag_index::TagIndex;
 use crate::arrangement::to_u32;
 use crate::error::{Error, Result};
-use crate::operator::StateRun;
+use crate::operator::{RunSink, StateRun};
+use crate::spill::SpillSpace;
 
 /// Words of a slot before the owner's: the weight, then stamp and key row.
 const HEAD: usize = 2;
@@ -117,6 +118,25 @@ impl KeyedState {
     pub fn bytes(&self) -> u64 {
         let lists = self.free.capacity() * 4 + self.dirty.capacity() * 4 + self.live.len() * 16;
         (self.keys.bytes() + self.index.bytes() + self.words.bytes() + lists) as u64
+    }
+
+    /// Bytes of it in spill space.
+    #[must_use]
+    pub fn spilled(&self) -> u64 {
+        let words = if self.words.space().is_some() { self.words.bytes() } else { 0 };
+        (self.keys.spilled() + self.index.spilled() + words) as u64
+    }
+
+    /// Moves what it holds to spill space, keys first, until that freed `want` bytes of memory.
+    ///
+    /// # Errors
+    /// When there is no room.
+    pub fn spill(&mut self, space: &Arc<SpillSpace>, want: usize) -> Result<usize> {
+        let mut freed = self.keys.spill(space, want)?;
+        if freed < want {
+            freed += self.index.spill(space)? + self.words.spill(space)?;
+        }
+        Ok(freed)
     }
 
     /// Slots read or written since it was made.
@@ -363,14 +383,14 @@ impl KeyedState {
         Ok(())
     }
 
-    /// The slots that changed since the last call as runs of `part`; `full` asks for all of them.
+    /// Hands out the slots that changed since the last call as runs of `part`, or with `full` all of them.
     ///
     /// # Errors
-    /// When keys cannot be gathered.
-    pub fn freeze(&mut self, part: u32, full: bool) -> Result<Vec<StateRun>> {
+    /// Those of `out`, and when keys cannot be gathered.
+    pub fn freeze(&mut self, part: u32, full: bool, out: &mut RunSink<'_>) -> Result<()> {
         let mut dirty = std::mem::take(&mut self.dirty);
         if dirty.is_empty() && !full {
-            return Ok(Vec::new());
+            return Ok(());
         }
         dirty.iter().for_each(|slot| self.is_dirty[*slot as usize / 64] = 0);
         let limit = 2 * self.len() as u64 + SLACK;
@@ -378,23 +398,25 @@ impl KeyedState {
         if replaces {
             dirty = (0..self.slots).filter(|s| self.is_live(*s)).collect();
         }
-        let (live, gone): (Vec<u32>, Vec<u32>) = dirty.iter().partition(|s| self.is_live(**s));
-        let keys = self.gather_keys(&live)?;
-        let mut hashes = hash_columns(&keys, live.len(), self.width)?;
-        drop(keys);
-        hashes.extend(gone.iter().map(|s| self.freed.get(s).copied().unwrap_or(0)));
-        self.freed.clear();
+        let freed = std::mem::take(&mut self.freed);
+        let empty = replaces && dirty.is_empty();
+        for (i, slots) in dirty.chunks(RUN_ROWS).chain(empty.then_some(&[][..])).enumerate() {
+            let rows = self.write(&self.by_hash(slots, &freed)?)?;
+            out(StateRun { part, replaces: replaces && i == 0, rows })?;
+        }
+        self.run_rows = if replaces { 0 } else { self.run_rows } + dirty.len() as u64;
+        Ok(())
+    }
+
+    /// Slots with the hashes of the keys that they hold, or held before they were freed, in order of these.
+    fn by_hash(&self, slots: &[u32], freed: &HashMap<u32, u64>) -> Result<Vec<(u64, u32)>> {
+        let (live, gone): (Vec<u32>, Vec<u32>) = slots.iter().partition(|s| self.is_live(**s));
+        let mut hashes = hash_columns(&self.gather_keys(&live)?, live.len(), self.width)?;
+        hashes.extend(gone.iter().map(|s| freed.get(s).copied().unwrap_or(0)));
         let slots = live.into_iter().chain(gone);
         let mut sorted: Vec<(u64, u32)> = hashes.into_iter().zip(slots).collect();
         sorted.sort_unstable();
-        let mut runs = Vec::new();
-        let empty = replaces && sorted.is_empty();
-        for block in sorted.chunks(RUN_ROWS).chain(empty.then_some(&[][..])) {
-            let rows = self.write(block)?;
-            runs.push(StateRun { part, replaces: replaces && runs.is_empty(), rows });
-        }
-        self.run_rows = if replaces { 0 } else { self.run_rows } + sorted.len() as u64;
-        Ok(runs)
+        Ok(sorted)
     }
 
     /// The run of these slots: hash, slot, keys and words, the latter NULL where the slot is free.

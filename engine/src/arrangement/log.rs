@@ -17,6 +17,7 @@ use arrow::datatypes::{DataType, SchemaRef};
 
 use crate::arrangement::view::LogView;
 use crate::error::{Error, Result};
+use crate::spill::SpillSpace;
 
 /// Rows of a full chunk.
 pub const CHUNK_ROWS: u32 = 8192;
@@ -40,6 +41,7 @@ pub(crate) struct Piece {
     pub(crate) rows: u32,
     pub(crate) columns: Vec<ArrayRef>,
     bytes: usize,
+    is_spilled: bool,
 }
 
 /// The log.
@@ -51,6 +53,12 @@ pub struct ColumnLog {
     rows: u32,
     dead_rows: u32,
     bytes: usize,
+    /// Bytes in spill space.
+    spilled: usize,
+    /// The chunks before it are full and in spill space.
+    spilled_chunks: usize,
+    /// Where full chunks move at once when the log is compacted.
+    space: Option<Arc<SpillSpace>>,
 }
 
 /// Where the live rows went when a log was compacted.
@@ -80,7 +88,17 @@ impl ColumnLog {
     #[must_use]
     pub fn new(schema: SchemaRef) -> Self {
         let (chunks, dead) = (Vec::new(), Vec::new());
-        Self { schema, chunks, dead, rows: 0, dead_rows: 0, bytes: 0 }
+        Self {
+            schema,
+            chunks,
+            dead,
+            rows: 0,
+            dead_rows: 0,
+            bytes: 0,
+            spilled: 0,
+            spilled_chunks: 0,
+            space: None,
+        }
     }
 
     /// Schema of the rows.
@@ -113,6 +131,35 @@ impl ColumnLog {
         self.bytes
     }
 
+    /// Bytes of it in spill space.
+    #[must_use]
+    pub fn spilled(&self) -> usize {
+        self.spilled
+    }
+
+    /// Moves chunks to spill space, the oldest first, until that freed `want` bytes of memory; how many
+    /// it freed. Readers that hold a chunk keep it as it was.
+    ///
+    /// # Errors
+    /// When there is no room.
+    pub fn spill(&mut self, space: &Arc<SpillSpace>, want: usize) -> Result<usize> {
+        let full = (self.rows / CHUNK_ROWS) as usize;
+        let mut freed = 0;
+        for (i, chunk) in self.chunks.iter_mut().enumerate().skip(self.spilled_chunks) {
+            if freed >= want {
+                break;
+            }
+            let moved = chunk.spilled();
+            let pieces = chunk.pieces.iter().map(|piece| piece.moved(space));
+            *chunk = Arc::new(Chunk { pieces: pieces.collect::<Result<_>>()? });
+            freed += chunk.spilled() - moved;
+            self.spilled_chunks += usize::from(i < full);
+        }
+        self.spilled += freed;
+        self.space = Some(Arc::clone(space));
+        Ok(freed)
+    }
+
     pub(crate) fn chunks(&self) -> &[Arc<Chunk>] {
         &self.chunks
     }
@@ -137,9 +184,10 @@ impl ColumnLog {
             let part = columns.iter().map(|c| owned(&c.slice(from, n))).collect();
             let n_rows = u32::try_from(n).unwrap_or(CHUNK_ROWS);
             let chunk = Arc::make_mut(self.chunks.last_mut().expect("the chunk was just made"));
-            let before = chunk.bytes();
+            let before = (chunk.bytes(), chunk.spilled());
             chunk.push(part, n_rows)?;
-            self.bytes = self.bytes + chunk.bytes() - before;
+            self.bytes = self.bytes + chunk.bytes() - before.0;
+            self.spilled = self.spilled + chunk.spilled() - before.1;
             self.rows += n_rows;
             from += n;
         }
@@ -210,6 +258,9 @@ impl ColumnLog {
                     }
                 }
             }
+            if let Some(space) = &self.space {
+                fresh.spill(space, usize::MAX)?;
+            }
         }
         let old = std::mem::replace(self, fresh);
         Ok(Moves { dead: old.dead, first })
@@ -219,6 +270,10 @@ impl ColumnLog {
 impl Chunk {
     fn bytes(&self) -> usize {
         self.pieces.iter().map(|p| p.bytes).sum()
+    }
+
+    fn spilled(&self) -> usize {
+        self.pieces.iter().filter(|p| p.is_spilled).map(|p| p.bytes).sum()
     }
 
     /// Index of the piece that holds the row at `offset`.
@@ -266,7 +321,15 @@ impl Chunk {
 impl Piece {
     fn new(start: u32, rows: u32, columns: Vec<ArrayRef>) -> Self {
         let bytes = columns.iter().map(Array::get_array_memory_size).sum();
-        Self { start, rows, columns, bytes }
+        Self { start, rows, columns, bytes, is_spilled: false }
+    }
+
+    /// The piece in spill space.
+    fn moved(&self, space: &SpillSpace) -> Result<Self> {
+        if self.is_spilled {
+            return Ok(self.clone());
+        }
+        Ok(Self { columns: space.take_in(&self.columns)?, is_spilled: true, ..*self })
     }
 
     /// Which rows have no tombstone.

@@ -19,7 +19,8 @@ use crate::arrangement::project;
 use crate::arrangement::run::{RUN_ROWS, SLACK};
 use crate::arrangement::spine::{Entries, Spine};
 use crate::error::{Error, Result};
-use crate::operator::{OperatorMetrics, StateRun};
+use crate::operator::{OperatorMetrics, RunSink, StateRun};
+use crate::spill::SpillSpace;
 
 /// An ordered bag of rows.
 #[derive(Debug)]
@@ -106,12 +107,21 @@ impl OrderedRows {
         &self.spine
     }
 
+    /// Moves rows to spill space until that freed `want` bytes of memory; how many it freed.
+    ///
+    /// # Errors
+    /// When there is no room.
+    pub fn spill(&mut self, space: &SpillSpace, want: usize) -> Result<usize> {
+        self.spine.spill(space, want)
+    }
+
     /// `metrics` with what it holds and has touched.
     #[must_use]
     pub fn metrics(&self, metrics: OperatorMetrics) -> OperatorMetrics {
         OperatorMetrics {
             state_rows: self.spine.len(),
             state_bytes: self.spine.bytes(),
+            spilled_bytes: self.spine.spilled(),
             state_rows_touched: self.spine.touched(),
             ..metrics
         }
@@ -188,35 +198,47 @@ impl OrderedRows {
         Ok(project(&columns, &self.places))
     }
 
-    /// What changed since the last call as runs of `part`; `full` asks for a replacing image.
+    /// Hands out what changed since the last call as runs of `part`; `full` asks for a replacing image.
     ///
     /// # Errors
-    /// When rows cannot be decoded.
-    pub fn freeze(&mut self, part: u32, full: bool) -> Result<Vec<StateRun>> {
+    /// Those of `out`, and when rows cannot be decoded.
+    pub fn freeze(&mut self, part: u32, full: bool, out: &mut RunSink<'_>) -> Result<()> {
         if self.changed.is_empty() && !self.replace && !full {
-            return Ok(Vec::new());
+            return Ok(());
         }
         let changed = std::mem::take(&mut self.changed);
         let limit = 2 * self.spine.len() + SLACK;
         let replaces = full || self.replace || self.run_rows + changed.len() as u64 > limit;
-        let all: Vec<(&[u8], i64)> = if replaces {
-            self.spine.starting_with(&[]).collect()
+        let mut all: Box<dyn Iterator<Item = (&[u8], i64)>> = if replaces {
+            Box::new(self.spine.starting_with(&[]))
         } else {
-            changed.iter().collect()
+            Box::new(changed.iter())
         };
-        let mut runs = Vec::new();
-        let empty = replaces && all.is_empty();
-        for block in all.chunks(RUN_ROWS).chain(empty.then_some(&[][..])) {
-            let mut columns = self.decode(block.iter().map(|(key, _)| *key))?;
-            columns.push(Arc::new(Int64Array::from_iter_values(block.iter().map(|(_, w)| *w))));
-            let options = RecordBatchOptions::new().with_row_count(Some(block.len()));
-            let schema = Arc::clone(&self.run_schema);
-            let rows = RecordBatch::try_new_with_options(schema, columns, &options)?;
-            runs.push(StateRun { part, replaces: replaces && runs.is_empty(), rows });
+        let mut written = 0;
+        loop {
+            let block: Vec<(&[u8], i64)> = all.by_ref().take(RUN_ROWS).collect();
+            if block.is_empty() && !(replaces && written == 0) {
+                break;
+            }
+            let rows = self.run_of(&block)?;
+            out(StateRun { part, replaces: replaces && written == 0, rows })?;
+            written += block.len() as u64;
+            if block.is_empty() {
+                break;
+            }
         }
-        self.run_rows = if replaces { 0 } else { self.run_rows } + all.len() as u64;
+        drop(all);
+        self.run_rows = if replaces { 0 } else { self.run_rows } + written;
         self.replace = false;
-        Ok(runs)
+        Ok(())
+    }
+
+    fn run_of(&self, entries: &[(&[u8], i64)]) -> Result<RecordBatch> {
+        let mut columns = self.decode(entries.iter().map(|(key, _)| *key))?;
+        columns.push(Arc::new(Int64Array::from_iter_values(entries.iter().map(|(_, w)| *w))));
+        let options = RecordBatchOptions::new().with_row_count(Some(entries.len()));
+        let schema = Arc::clone(&self.run_schema);
+        Ok(RecordBatch::try_new_with_options(schema, columns, &options)?)
     }
 
     /// Takes back the runs of one part, oldest first.

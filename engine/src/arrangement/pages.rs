@@ -1,5 +1,10 @@
 //! A growing table in pages: growth copies at most the first one, which starts small.
 
+use std::sync::Arc;
+
+use crate::error::Result;
+use crate::spill::{SpillSpace, Word, Words};
+
 /// Rows of a full page.
 const PAGE: usize = 4096;
 /// Rows of the smallest first page.
@@ -8,31 +13,56 @@ const LEAST: usize = 64;
 /// Rows of `stride` words each, addressed by number.
 #[derive(Debug)]
 pub struct Pages<T> {
-    pages: Vec<Box<[T]>>,
+    pages: Vec<Words<T>>,
     stride: usize,
+    /// Where it is once it has moved.
+    space: Option<Arc<SpillSpace>>,
 }
 
-impl<T: Copy + Default> Pages<T> {
+impl<T: Word> Pages<T> {
     /// The empty table.
     #[must_use]
     pub fn new(stride: usize) -> Self {
-        Self { pages: Vec::new(), stride }
+        Self::within(stride, None)
+    }
+
+    /// The empty table, in spill space if there is one.
+    #[must_use]
+    pub fn within(stride: usize, space: Option<Arc<SpillSpace>>) -> Self {
+        Self { pages: Vec::new(), stride, space }
     }
 
     /// Makes room for rows below `rows`.
     pub fn grow(&mut self, rows: usize) {
         let first = rows.next_power_of_two().clamp(LEAST, PAGE) * self.stride;
         if self.pages.is_empty() {
-            self.pages.push(Box::default());
+            self.pages.push(Words::default());
         }
         if self.pages[0].len() < first {
-            let mut page = std::mem::take(&mut self.pages[0]).into_vec();
-            page.resize(first, T::default());
-            self.pages[0] = page.into_boxed_slice();
+            let mut page = Words::filled(T::default(), first, self.space.as_ref());
+            page[..self.pages[0].len()].copy_from_slice(&self.pages[0]);
+            self.pages[0] = page;
         }
         while self.pages.len() * PAGE < rows {
-            self.pages.push(vec![T::default(); PAGE * self.stride].into_boxed_slice());
+            let page = Words::filled(T::default(), PAGE * self.stride, self.space.as_ref());
+            self.pages.push(page);
         }
+    }
+
+    /// Where it is once it has moved.
+    #[must_use]
+    pub fn space(&self) -> Option<&Arc<SpillSpace>> {
+        self.space.as_ref()
+    }
+
+    /// Moves all of it, and what will come, to spill space.
+    ///
+    /// # Errors
+    /// When there is no room.
+    pub fn spill(&mut self, space: &Arc<SpillSpace>) -> Result<usize> {
+        let moved = self.pages.iter_mut().map(|page| page.spill(space)).sum::<Result<usize>>()?;
+        self.space = Some(Arc::clone(space));
+        Ok(moved)
     }
 
     /// The words of row `i`.

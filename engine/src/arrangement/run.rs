@@ -1,7 +1,7 @@
 //! Z-set runs: the state of a log on its way to and from files.
 //!
 //! ```text
-//! run = rows (hash, columns..., weight) ordered by hash
+//! run = up to 2^17 rows (hash, columns..., weight) ordered by hash
 //!       +1  appended since the last run       -1  died since, appended before
 //! ```
 //! The sum of all runs from the last replacing one on is the contents. A run replaces all former ones
@@ -15,10 +15,10 @@ use levada_storage::delta::DeltaBatch;
 
 use crate::arrangement::log::ColumnLog;
 use crate::error::{Error, Result};
-use crate::operator::StateRun;
+use crate::operator::{RunSink, StateRun};
 
 /// Rows of one run.
-pub(crate) const RUN_ROWS: usize = 1 << 20;
+pub(crate) const RUN_ROWS: usize = 1 << 17;
 /// Rows that runs may have beyond twice the live ones before they are replaced.
 pub(crate) const SLACK: u64 = 4096;
 
@@ -65,41 +65,45 @@ impl ZSetRuns {
         self.dead.clear();
     }
 
-    /// The runs since the last call. `hashes` gives the hash of rows.
+    /// Hands out the runs of a part since the last call, or all of it. `hashes` gives the hash of rows.
     pub(crate) fn freeze(
         &mut self,
-        part: u32,
-        full: bool,
+        (part, full): (u32, bool),
         log: &ColumnLog,
         hashes: &dyn Fn(&[u32]) -> Result<Vec<u64>>,
-    ) -> Result<Vec<StateRun>> {
+        out: &mut RunSink<'_>,
+    ) -> Result<()> {
         let delta = u64::from(log.rows() - self.frozen) + self.dead.len() as u64;
         if delta == 0 && !full && !self.replace {
-            return Ok(Vec::new());
+            return Ok(());
         }
         let live = u64::from(log.live_rows());
         let replaces = full || self.replace || self.run_rows + delta > 2 * live + SLACK;
         let from = if replaces { 0 } else { self.frozen };
         let dead = std::mem::take(&mut self.dead);
-        let mut entries: Vec<(u32, i64)> = log.live_from(from).map(|row| (row, 1)).collect();
-        if !replaces {
-            entries.extend(dead.into_iter().map(|row| (row, -1)));
+        let dead = dead.into_iter().filter(|_| !replaces).map(|row| (row, -1));
+        let mut entries = log.live_from(from).map(|row| (row, 1)).chain(dead);
+        let mut written = 0;
+        loop {
+            let block: Vec<(u32, i64)> = entries.by_ref().take(RUN_ROWS).collect();
+            if block.is_empty() && !(replaces && written == 0) {
+                break;
+            }
+            let ids: Vec<u32> = block.iter().map(|(row, _)| *row).collect();
+            let rows = hashes(&ids)?.into_iter().zip(&block).map(|(h, (row, w))| (h, *row, *w));
+            let mut sorted: Vec<(u64, u32, i64)> = rows.collect();
+            sorted.sort_unstable();
+            let rows = self.write(&sorted, log)?;
+            out(StateRun { part, replaces: replaces && written == 0, rows })?;
+            written += block.len() as u64;
+            if block.is_empty() {
+                break;
+            }
         }
-        let ids: Vec<u32> = entries.iter().map(|(row, _)| *row).collect();
-        let mut sorted: Vec<(u64, u32, i64)> =
-            hashes(&ids)?.into_iter().zip(entries).map(|(h, (row, w))| (h, row, w)).collect();
-        sorted.sort_unstable();
-        let mut runs = Vec::new();
-        let blocks = sorted.chunks(RUN_ROWS);
-        let empty = replaces && sorted.is_empty();
-        for block in blocks.chain(empty.then_some(&[][..])) {
-            let rows = self.write(block, log)?;
-            runs.push(StateRun { part, replaces: replaces && runs.is_empty(), rows });
-        }
-        self.run_rows = if replaces { 0 } else { self.run_rows } + sorted.len() as u64;
+        self.run_rows = if replaces { 0 } else { self.run_rows } + written;
         self.frozen = log.rows();
         self.replace = false;
-        Ok(runs)
+        Ok(())
     }
 
     fn write(&self, block: &[(u64, u32, i64)], log: &ColumnLog) -> Result<RecordBatch> {

@@ -10,20 +10,24 @@
 
 use std::cmp::Ordering;
 use std::ops::Range;
+use std::sync::Arc;
 
 use crate::error::{Error, Result};
+use crate::spill::{SpillSpace, Words};
 
 /// Entries of a full page.
 const PAGE_ENTRIES: usize = 256;
+/// Neighbouring pages that move to spill space together.
+const SPILL_PAGES: usize = 64;
 /// Entries of a page that comes from a split.
 const SPLIT_ENTRIES: usize = 160;
 
 /// A list of byte keys in one buffer, with a weight each.
 #[derive(Clone, Debug, Default)]
 pub struct Entries {
-    bytes: Vec<u8>,
-    ends: Vec<u32>,
-    weights: Vec<i64>,
+    bytes: Words<u8>,
+    ends: Words<u32>,
+    weights: Words<i64>,
 }
 
 impl Entries {
@@ -59,11 +63,12 @@ impl Entries {
     /// # Errors
     /// When the keys outgrow 4 GiB.
     pub fn push(&mut self, key: &[u8], weight: i64) -> Result<()> {
-        self.bytes.extend_from_slice(key);
-        let end = u32::try_from(self.bytes.len())
+        let bytes = self.bytes.to_mut();
+        bytes.extend_from_slice(key);
+        let end = u32::try_from(bytes.len())
             .map_err(|_large| Error::Internal("more than 4 GiB of keys in one tick".to_owned()))?;
-        self.ends.push(end);
-        self.weights.push(weight);
+        self.ends.to_mut().push(end);
+        self.weights.to_mut().push(weight);
         Ok(())
     }
 
@@ -74,13 +79,13 @@ impl Entries {
 
     /// Forgets all entries.
     pub fn clear(&mut self) {
-        self.bytes.clear();
-        self.ends.clear();
-        self.weights.clear();
+        self.bytes.to_mut().clear();
+        self.ends.to_mut().clear();
+        self.weights.to_mut().clear();
     }
 
     fn memory(&self) -> usize {
-        self.bytes.capacity() + self.ends.capacity() * 4 + self.weights.capacity() * 8
+        self.bytes.bytes() + self.ends.bytes() + self.weights.bytes()
     }
 
     fn last(&self) -> &[u8] {
@@ -88,9 +93,13 @@ impl Entries {
     }
 
     fn shrink(&mut self) {
-        self.bytes.shrink_to_fit();
-        self.ends.shrink_to_fit();
-        self.weights.shrink_to_fit();
+        self.bytes.to_mut().shrink_to_fit();
+        self.ends.to_mut().shrink_to_fit();
+        self.weights.to_mut().shrink_to_fit();
+    }
+
+    fn is_in_memory(&self) -> bool {
+        self.bytes.is_in_memory()
     }
 
     /// The first entry that is not below `key`.
@@ -132,6 +141,8 @@ pub struct Spine {
     pages: Vec<Entries>,
     entries: u64,
     bytes: usize,
+    /// Bytes of the pages in spill space.
+    spilled: usize,
     touched: u64,
 }
 
@@ -159,6 +170,42 @@ impl Spine {
     #[must_use]
     pub fn bytes(&self) -> u64 {
         (self.bytes + self.pages.capacity() * size_of::<Entries>()) as u64
+    }
+
+    /// Bytes of it in spill space.
+    #[must_use]
+    pub fn spilled(&self) -> u64 {
+        self.spilled as u64
+    }
+
+    /// Moves pages to spill space until that freed `want` bytes of memory; how many it freed.
+    ///
+    /// # Errors
+    /// When there is no room.
+    pub fn spill(&mut self, space: &SpillSpace, want: usize) -> Result<usize> {
+        let mut freed = 0;
+        let pages = self.pages.iter_mut().filter(|page| page.is_in_memory());
+        let mut pages: Vec<&mut Entries> = pages.collect();
+        for group in pages.chunks_mut(SPILL_PAGES) {
+            if freed >= want {
+                break;
+            }
+            let before: usize = group.iter().map(|page| page.memory()).sum();
+            let needed =
+                |page: &&mut Entries| page.bytes.needs() + page.ends.needs() + page.weights.needs();
+            let region = Arc::new(space.region(group.iter().map(needed).sum())?);
+            let mut at = 0;
+            for page in group.iter_mut() {
+                at += page.bytes.spill_to(&region, at);
+                at += page.ends.spill_to(&region, at);
+                at += page.weights.spill_to(&region, at);
+            }
+            let after: usize = group.iter().map(|page| page.memory()).sum();
+            self.bytes = self.bytes + after - before;
+            self.spilled += after;
+            freed += before;
+        }
+        Ok(freed)
     }
 
     /// Entries changed since it was made.
@@ -225,6 +272,7 @@ impl Spine {
             let old = self.pages.get(page).unwrap_or(&none);
             let merged = merge(old, changes, next..end)?;
             self.bytes -= old.memory();
+            self.spilled -= if old.is_in_memory() { 0 } else { old.memory() };
             self.entries -= old.len() as u64;
             self.bytes += merged.iter().map(Entries::memory).sum::<usize>();
             self.entries += merged.iter().map(|p| p.len() as u64).sum::<u64>();

@@ -9,7 +9,11 @@
 //! its slots that reads no entry, and the 64 tables grow at different fills, so that no insertion pays
 //! for all of them.
 
+use std::sync::Arc;
+
 use crate::arrangement::pages::Pages;
+use crate::error::Result;
+use crate::spill::{SpillSpace, Words};
 
 /// Tables by the top hash bits.
 const TABLE_BITS: u32 = 6;
@@ -43,11 +47,13 @@ pub struct TagIndex {
     tables: Vec<Table>,
     next: Pages<u32>,
     slots: usize,
+    /// Where it is once it has moved.
+    space: Option<Arc<SpillSpace>>,
 }
 
 #[derive(Debug, Default)]
 struct Table {
-    slots: Box<[u64]>,
+    slots: Words<u64>,
     bits: u32,
     /// Slots that are not empty, vacated ones included.
     used: usize,
@@ -63,8 +69,31 @@ impl TagIndex {
     /// The empty index.
     #[must_use]
     pub fn new() -> Self {
+        Self::within(None)
+    }
+
+    /// The empty index, in spill space if there is one.
+    #[must_use]
+    pub fn within(space: Option<Arc<SpillSpace>>) -> Self {
         let tables = std::iter::repeat_with(Table::default).take(TABLES).collect();
-        Self { tables, next: Pages::new(1), slots: 0 }
+        Self { tables, next: Pages::within(1, space.clone()), slots: 0, space }
+    }
+
+    /// Where it is once it has moved.
+    #[must_use]
+    pub fn space(&self) -> Option<&Arc<SpillSpace>> {
+        self.space.as_ref()
+    }
+
+    /// Moves all of it, and what will come, to spill space; how many bytes of memory that freed.
+    ///
+    /// # Errors
+    /// When there is no room.
+    pub fn spill(&mut self, space: &Arc<SpillSpace>) -> Result<usize> {
+        let tables = self.tables.iter_mut().map(|table| table.slots.spill(space));
+        let moved = tables.sum::<Result<usize>>()? + self.next.spill(space)?;
+        self.space = Some(Arc::clone(space));
+        Ok(moved)
     }
 
     /// The newest entry of the chain of each hash, in groups whose cache misses overlap.
@@ -101,7 +130,7 @@ impl TagIndex {
         let tag = tag_of(hash);
         let before = self.tables[i].slots.len();
         if self.tables[i].is_full(i) {
-            self.tables[i].grow();
+            self.tables[i].grow(self.space.as_ref());
         }
         let table = &mut self.tables[i];
         self.slots = self.slots + table.slots.len() - before;
@@ -154,6 +183,12 @@ impl TagIndex {
     pub fn bytes(&self) -> usize {
         self.slots * 8 + self.next.bytes()
     }
+
+    /// Bytes of it in spill space.
+    #[must_use]
+    pub fn spilled(&self) -> usize {
+        if self.space.is_some() { self.bytes() } else { 0 }
+    }
 }
 
 #[inline]
@@ -204,10 +239,11 @@ impl Table {
     /// Where the tag is, or the empty slot where it belongs. There is always an empty slot.
     #[inline]
     fn position(&self, tag: u32) -> (usize, bool) {
-        let mask = self.slots.len() - 1;
+        let slots: &[u64] = &self.slots;
+        let mask = slots.len() - 1;
         let mut position = self.home(tag);
         loop {
-            let slot = self.slots[position & mask];
+            let slot = slots[position & mask];
             if slot == EMPTY {
                 return (position & mask, false);
             }
@@ -224,17 +260,18 @@ impl Table {
     }
 
     /// Doubles, or only drops the vacated slots when they are many.
-    fn grow(&mut self) {
+    fn grow(&mut self, space: Option<&Arc<SpillSpace>>) {
         let live = self.slots.iter().filter(|s| **s != EMPTY && low(**s) != ENTRY).count();
         self.bits = (live * 2 + 1).next_power_of_two().trailing_zeros().max(3);
         if live * 1024 >= 512 << self.bits {
             self.bits += 1;
         }
-        let old = std::mem::replace(&mut self.slots, vec![EMPTY; 1 << self.bits].into());
+        let fresh = Words::filled(EMPTY, 1 << self.bits, space);
+        let old = std::mem::replace(&mut self.slots, fresh);
         self.used = live;
-        for slot in old.into_iter().filter(|s| *s != EMPTY && low(*s) != ENTRY) {
-            let (position, _) = self.position(high(slot));
-            self.slots[position] = slot;
+        for slot in old.iter().filter(|s| **s != EMPTY && low(**s) != ENTRY) {
+            let (position, _) = self.position(high(*slot));
+            self.slots[position] = *slot;
         }
     }
 

@@ -298,12 +298,16 @@ fn measured(operator: &OperatorInfo) -> String {
         (0, 0) => String::new(),
         (rows, bytes) => format!("  state rows={rows} bytes={bytes}"),
     };
+    let spilled = match metrics.spilled_bytes {
+        0 => String::new(),
+        bytes => format!(" spilled={bytes}"),
+    };
     let touched = match metrics.state_rows_touched {
         0 => String::new(),
         touched => format!(" touched={touched}"),
     };
     format!(
-        "rows in={} out={}  time={time:.3} ms{state}{touched}{shared}",
+        "rows in={} out={}  time={time:.3} ms{state}{spilled}{touched}{shared}",
         metrics.rows_in, metrics.rows_out
     )
 }

@@ -24,6 +24,8 @@ mod holistic;
 mod integer;
 mod moment;
 
+use std::sync::Arc;
+
 use arrow::array::{ArrayRef, AsArray, UInt32Array};
 use arrow::compute::{concat, take};
 use arrow::datatypes::{Schema, SchemaRef};
@@ -35,9 +37,10 @@ use crate::arrangement::hash::HashWidth;
 use crate::arrangement::keyed::KeyedState;
 use crate::arrangement::{project, to_u32};
 use crate::error::{Error, Result};
-use crate::operator::aggregate::call::{Class, Failures, Grouped, Slice, class_of};
+use crate::operator::aggregate::call::{Class, Failures, Grouped, Side, Slice, class_of};
 use crate::operator::evaluate::batch_of;
-use crate::operator::{Operator, OperatorMetrics, SLICE_ROWS, StateRun, Tick, slices};
+use crate::operator::{Operator, OperatorMetrics, RunSink, SLICE_ROWS, StateRun, Tick, slices};
+use crate::spill::SpillSpace;
 
 /// The operator.
 pub struct Aggregate {
@@ -295,12 +298,12 @@ impl Operator for Aggregate {
         Ok(out)
     }
 
-    fn freeze(&mut self, full: bool) -> Result<Vec<StateRun>> {
-        let mut runs = self.groups.freeze(0, full)?;
+    fn freeze(&mut self, full: bool, out: &mut RunSink<'_>) -> Result<()> {
+        self.groups.freeze(0, full, out)?;
         for (i, call) in self.calls.iter_mut().enumerate() {
-            runs.extend(call.class.freeze(part_of(i)?, full)?);
+            call.class.freeze(part_of(i)?, full, out)?;
         }
-        Ok(runs)
+        Ok(())
     }
 
     fn restore(&mut self, runs: &[StateRun]) -> Result<()> {
@@ -314,14 +317,21 @@ impl Operator for Aggregate {
         Ok(())
     }
 
+    fn spill(&mut self, space: &Arc<SpillSpace>, want: usize) -> Result<usize> {
+        let mut freed = 0;
+        for call in &mut self.calls {
+            freed += call.class.spill(space, want.saturating_sub(freed))?;
+        }
+        Ok(freed + self.groups.spill(space, want.saturating_sub(freed))?)
+    }
+
     fn metrics(&self) -> OperatorMetrics {
-        let side = self.calls.iter().map(|c| c.class.side());
-        let (rows, bytes) = side.fold((0, 0), |sum, side| (sum.0 + side.rows, sum.1 + side.bytes));
-        let touched: u64 = self.calls.iter().map(|c| c.class.side().touched).sum();
+        let side = self.calls.iter().map(|c| c.class.side()).fold(Side::default(), Side::plus);
         OperatorMetrics {
-            state_rows: self.groups.len() as u64 + rows,
-            state_bytes: self.groups.bytes() + bytes,
-            state_rows_touched: self.groups.touched() + touched,
+            state_rows: self.groups.len() as u64 + side.rows,
+            state_bytes: self.groups.bytes() + side.bytes,
+            spilled_bytes: self.groups.spilled() + side.spilled,
+            state_rows_touched: self.groups.touched() + side.touched,
             ..self.metrics
         }
     }

@@ -13,7 +13,7 @@ use arrow::datatypes::{DataType, Field, Schema};
 use levada_storage::delta::{Delta, DeltaBatch};
 
 use crate::error::Result;
-use crate::operator::{Operator, OperatorMetrics, StateRun, Tick};
+use crate::operator::{Operator, OperatorMetrics, RunSink, StateRun, Tick};
 
 /// The operator.
 #[derive(Debug)]
@@ -42,15 +42,15 @@ impl Operator for Constant {
         Ok(Delta::of([DeltaBatch::inserts(self.rows.clone())]))
     }
 
-    fn freeze(&mut self, full: bool) -> Result<Vec<StateRun>> {
+    fn freeze(&mut self, full: bool, out: &mut RunSink<'_>) -> Result<()> {
         if !self.emitted || (self.frozen && !full) {
-            return Ok(Vec::new());
+            return Ok(());
         }
         self.frozen = true;
         let field = Field::new("emitted", DataType::Boolean, false);
         let column = Arc::new(BooleanArray::from(vec![true]));
         let rows = RecordBatch::try_new(Arc::new(Schema::new(vec![field])), vec![column])?;
-        Ok(vec![StateRun { part: 0, replaces: true, rows }])
+        out(StateRun { part: 0, replaces: true, rows })
     }
 
     fn restore(&mut self, runs: &[StateRun]) -> Result<()> {

@@ -6,6 +6,8 @@
 //! **Cost**        per input row: one lookup.
 //! **Time**        as the input.
 
+use std::sync::Arc;
+
 use arrow::datatypes::SchemaRef;
 use levada_storage::delta::{Delta, DeltaBatch};
 
@@ -13,7 +15,8 @@ use crate::arrangement::hash::HashWidth;
 use crate::arrangement::keyed::KeyedState;
 use crate::error::{Error, Result};
 use crate::operator::evaluate::batch_of;
-use crate::operator::{Operator, OperatorMetrics, SLICE_ROWS, StateRun, Tick, slices};
+use crate::operator::{Operator, OperatorMetrics, RunSink, SLICE_ROWS, StateRun, Tick, slices};
+use crate::spill::SpillSpace;
 
 /// The operator.
 #[derive(Debug)]
@@ -84,18 +87,23 @@ impl Operator for Distinct {
         Ok(out)
     }
 
-    fn freeze(&mut self, full: bool) -> Result<Vec<StateRun>> {
-        self.weights.freeze(0, full)
+    fn freeze(&mut self, full: bool, out: &mut RunSink<'_>) -> Result<()> {
+        self.weights.freeze(0, full, out)
     }
 
     fn restore(&mut self, runs: &[StateRun]) -> Result<()> {
         self.weights.restore(runs)
     }
 
+    fn spill(&mut self, space: &Arc<SpillSpace>, want: usize) -> Result<usize> {
+        self.weights.spill(space, want)
+    }
+
     fn metrics(&self) -> OperatorMetrics {
         OperatorMetrics {
             state_rows: self.weights.len() as u64,
             state_bytes: self.weights.bytes(),
+            spilled_bytes: self.weights.spilled(),
             state_rows_touched: self.weights.touched(),
             ..self.metrics
         }

@@ -36,7 +36,8 @@ use crate::operator::evaluate::batch_of;
 use crate::operator::join::input::{Input, Taken};
 use crate::operator::join::partners::{ByRow, Flips, KeyChanges, Partners, partners_of};
 use crate::operator::join::residual::Residual;
-use crate::operator::{Operator, OperatorMetrics, SLICE_ROWS, StateRun, Tick, slices};
+use crate::operator::{Operator, OperatorMetrics, RunSink, SLICE_ROWS, StateRun, Tick, slices};
+use crate::spill::SpillSpace;
 
 /// Pairs that are assembled together.
 const PAIRS: usize = 8192;
@@ -424,17 +425,16 @@ impl Operator for Join {
         Ok(out)
     }
 
-    fn freeze(&mut self, full: bool) -> Result<Vec<StateRun>> {
-        let mut runs = Vec::new();
+    fn freeze(&mut self, full: bool, out: &mut RunSink<'_>) -> Result<()> {
         for (part, side) in (0..).zip(&mut self.sides) {
             if side.is_kept {
-                runs.extend(side.rows.freeze(part, full)?);
+                side.rows.freeze(part, full, out)?;
             }
             if let Partners::ByKey(counts) = &mut side.partners {
-                runs.extend(counts.freeze(2 + part, full)?);
+                counts.freeze(2 + part, full, out)?;
             }
         }
-        Ok(runs)
+        Ok(())
     }
 
     fn restore(&mut self, runs: &[StateRun]) -> Result<()> {
@@ -448,23 +448,36 @@ impl Operator for Join {
         self.count_partners(1)
     }
 
+    fn spill(&mut self, space: &Arc<SpillSpace>, want: usize) -> Result<usize> {
+        let mut freed = 0;
+        for side in &mut self.sides {
+            freed += side.spill(space, want.saturating_sub(freed))?;
+        }
+        Ok(freed)
+    }
+
     fn metrics(&self) -> OperatorMetrics {
         let sum = |f: fn(&Arrangement) -> u64| self.sides.iter().map(|s| f(&s.rows)).sum::<u64>();
-        let (mut rows, mut bytes, mut touched) = (0, 0, 0);
+        let (mut rows, mut bytes, mut spilled, mut touched) = (0, 0, 0, 0);
         for side in &self.sides {
             match &side.partners {
                 Partners::Ignored => {}
                 Partners::ByKey(counts) => {
                     rows += counts.len() as u64;
                     bytes += counts.bytes();
+                    spilled += counts.spilled();
                     touched += counts.touched();
                 }
-                Partners::ByRow(by_row) => bytes += by_row.bytes(),
+                Partners::ByRow(by_row) => {
+                    bytes += by_row.bytes();
+                    spilled += by_row.spilled();
+                }
             }
         }
         OperatorMetrics {
             state_rows: sum(Arrangement::rows) + rows,
             state_bytes: sum(Arrangement::bytes) + bytes,
+            spilled_bytes: sum(Arrangement::spilled) + spilled,
             state_rows_touched: sum(Arrangement::touched) + touched,
             ..self.metrics
         }

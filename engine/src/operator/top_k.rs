@@ -28,7 +28,8 @@ use crate::arrangement::spine::{Entries, side_by_side};
 use crate::error::Result;
 use crate::operator::evaluate::batch_of;
 use crate::operator::top_k::few::{FEW, Few};
-use crate::operator::{Operator, OperatorMetrics, StateRun, Tick};
+use crate::operator::{Operator, OperatorMetrics, RunSink, StateRun, Tick};
+use crate::spill::SpillSpace;
 
 /// The operator.
 #[derive(Debug)]
@@ -264,12 +265,16 @@ impl Operator for TopK {
         Ok(out)
     }
 
-    fn freeze(&mut self, full: bool) -> Result<Vec<StateRun>> {
-        self.rows.freeze(0, full)
+    fn freeze(&mut self, full: bool, out: &mut RunSink<'_>) -> Result<()> {
+        self.rows.freeze(0, full, out)
     }
 
     fn restore(&mut self, runs: &[StateRun]) -> Result<()> {
         self.rows.restore(runs)
+    }
+
+    fn spill(&mut self, space: &Arc<SpillSpace>, want: usize) -> Result<usize> {
+        self.rows.spill(space, want)
     }
 
     fn metrics(&self) -> OperatorMetrics {

@@ -27,7 +27,8 @@ use crate::arrangement::{retain, to_u32};
 use crate::error::Result;
 use crate::operator::evaluate::batch_of;
 use crate::operator::row_error::error_row;
-use crate::operator::{Operator, OperatorMetrics, StateRun, Tick};
+use crate::operator::{Operator, OperatorMetrics, RunSink, StateRun, Tick};
+use crate::spill::SpillSpace;
 
 /// The operator.
 #[derive(Debug)]
@@ -190,12 +191,16 @@ impl Operator for Window {
         Ok(out)
     }
 
-    fn freeze(&mut self, full: bool) -> Result<Vec<StateRun>> {
-        self.rows.freeze(0, full)
+    fn freeze(&mut self, full: bool, out: &mut RunSink<'_>) -> Result<()> {
+        self.rows.freeze(0, full, out)
     }
 
     fn restore(&mut self, runs: &[StateRun]) -> Result<()> {
         self.rows.restore(runs)
+    }
+
+    fn spill(&mut self, space: &Arc<SpillSpace>, want: usize) -> Result<usize> {
+        self.rows.spill(space, want)
     }
 
     fn metrics(&self) -> OperatorMetrics {

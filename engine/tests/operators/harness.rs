@@ -12,6 +12,7 @@ use datafusion::prelude::SessionContext;
 use levada_engine::arrangement::hash::HashWidth;
 use levada_engine::lower::lower_with;
 use levada_engine::operator::{Operator, StateRun, Tick};
+use levada_engine::spill::SpillSpace;
 use levada_planner::aggregate::aggregate_functions;
 use levada_planner::delta_plan::{DeltaPlan, Expression, Fingerprint, Node, Op, Properties};
 use levada_storage::delta::Delta;
@@ -85,6 +86,8 @@ impl Case {
         let plan = self.plan(self.oracle(&tables).await.0);
         let fresh = || lower_with(&plan, plan.root, width).expect("an operator");
         let mut operator = fresh();
+        let folder = tempfile::tempdir().expect("a folder");
+        let space = Arc::new(SpillSpace::new(folder.path().to_owned()));
         let mut runs: Vec<StateRun> = Vec::new();
         let mut sum = Bag::new();
         for number in 0..self.ticks {
@@ -103,13 +106,16 @@ impl Case {
             add(&mut sum, &out);
             let (_, expected) = self.oracle(&tables).await;
             assert_eq!(sum, expected, "{} seed {seed} {width:?} tick {number}", self.sql);
+            if rng.below(6) == 0 {
+                operator.spill(&space, usize::MAX).expect("there is room on the disk");
+            }
             if restore_every > 0 {
                 let full = rng.below(10) == 0;
                 if rng.below(2) == 0 {
-                    take_in(&mut runs, operator.freeze(full).expect("runs"));
+                    take_in(&mut runs, frozen(operator.as_mut(), full));
                 }
                 if number % restore_every == restore_every - 1 {
-                    take_in(&mut runs, operator.freeze(false).expect("runs"));
+                    take_in(&mut runs, frozen(operator.as_mut(), false));
                     let rows = operator.metrics().state_rows;
                     operator = fresh();
                     operator.restore(&runs).expect("own runs");
@@ -162,6 +168,17 @@ fn take_in(runs: &mut Vec<StateRun>, fresh: Vec<StateRun>) {
         }
         runs.push(run);
     }
+}
+
+/// What an operator freezes.
+pub(crate) fn frozen(operator: &mut dyn Operator, full: bool) -> Vec<StateRun> {
+    let mut runs = Vec::new();
+    let mut take = |run| {
+        runs.push(run);
+        Ok(())
+    };
+    operator.freeze(full, &mut take).expect("runs");
+    runs
 }
 
 pub(crate) fn step(operator: &mut dyn Operator, number: usize, inputs: &[&Delta]) -> Delta {

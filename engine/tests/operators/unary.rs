@@ -71,7 +71,7 @@ fn constant_rows_come_once() {
     add(&mut sum, &step(&mut operator, 1, &[]));
     let expected: Bag = rows_of(&rows).into_iter().map(|r| (r, 1)).collect();
     assert_eq!(sum, expected, "once");
-    let runs = operator.freeze(false).expect("runs");
+    let runs = crate::harness::frozen(&mut operator, false);
     let mut restored = levada_engine::operator::constant::Constant::new(rows);
     restored.restore(&runs).expect("own runs");
     assert!(step(&mut restored, 2, &[]).is_empty(), "not again after a restart");

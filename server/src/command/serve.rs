@@ -42,6 +42,13 @@ pub(super) struct Serve {
     /// of what the machine or the control group has.
     #[arg(long, value_name = "SIZE", value_parser = config::parse_bytes)]
     memory_limit: Option<usize>,
+    /// Memory for rows and the state of operators, what is beyond goes to files; by default what the memory
+    /// limit leaves beside a reserve for queries.
+    #[arg(long, value_name = "SIZE", value_parser = config::parse_bytes)]
+    state_memory: Option<usize>,
+    /// Folder for state that does not fit into memory; by default the data folder if it is a local one.
+    #[arg(long, value_name = "PATH")]
+    spill_folder: Option<PathBuf>,
     /// Write the ports as a line of JSON to this file once the server is ready.
     #[arg(long, value_name = "PATH")]
     ready_file: Option<PathBuf>,
@@ -72,7 +79,11 @@ impl Serve {
             }
         });
 
-        let options = OpenOptions { memory_limit: self.memory_limit };
+        let options = OpenOptions {
+            memory_limit: self.memory_limit,
+            state_memory: self.state_memory,
+            spill_folder: self.spill_folder.clone(),
+        };
         let database = tokio::select! {
             opened = Database::open_with(&self.data, options) => opened.map_err(|error| self.refused(error))?,
             () = signals.next() => return Ok(ExitCode::SUCCESS),

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
+use levada_engine::client::OpenOptions;
 use levada_storage::delta::DeltaBatch;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -27,6 +28,8 @@ pub struct Case {
     pub epochs: Vec<Epoch>,
     /// Epochs after which the database crashes and is opened again.
     pub crashes: Vec<usize>,
+    /// Bytes of state that stay in memory; all of it by default.
+    pub state_memory: Option<usize>,
 }
 
 /// What a run did.
@@ -57,7 +60,14 @@ impl Case {
         let mut contents = Contents::new(&tables);
         let epochs: Vec<Epoch> = (0..epochs).map(|_| contents.epoch(&tables, &mut rng)).collect();
         let crashes = (0..epochs.len()).filter(|_| rng.random_bool(0.1)).collect();
-        Self { tables, views, epochs, crashes }
+        let state_memory = rng.random_bool(0.3).then_some(0);
+        Self { tables, views, epochs, crashes, state_memory }
+    }
+
+    /// How its database is opened.
+    #[must_use]
+    pub fn options(&self) -> OpenOptions {
+        OpenOptions { state_memory: self.state_memory, ..OpenOptions::default() }
     }
 
     /// Runs the case in a database below `folder`.
@@ -65,7 +75,7 @@ impl Case {
     /// # Errors
     /// The first difference, with its epoch.
     pub async fn run(&self, folder: &Path) -> Result<Outcome> {
-        let mut database = Embedded::open(folder).await?;
+        let mut database = Embedded::open_with(folder, self.options()).await?;
         let mut oracle = Oracle::default();
         let mut outcome = Outcome::default();
         for table in &self.tables {

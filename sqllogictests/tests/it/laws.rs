@@ -5,6 +5,7 @@
 //! | ticks split and merge | the epochs as they are | each change alone; all changes of a table together |
 //! | cancellation | before `+D`, `-D` | after: the same rows, and every operator keeps as many |
 //! | disjoint tables commute | the epochs as they are | table by table |
+//! | memory does not matter | all state in memory | all of it in files |
 //! | a view has no history | made before the rows | between them; after them |
 //! | a condition parts the rows | `q` | `q` where `p`, where not `p`, where `p` is unknown |
 
@@ -38,11 +39,11 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
 
 /// A case without crashes.
 fn case(seed: u64) -> Case {
-    Case { crashes: Vec::new(), ..Case::random(seed, VIEWS, EPOCHS, 4) }
+    Case { crashes: Vec::new(), state_memory: None, ..Case::random(seed, VIEWS, EPOCHS, 4) }
 }
 
 async fn with_tables(case: &Case, folder: &Path) -> Embedded {
-    let mut database = Embedded::open(folder).await.unwrap();
+    let mut database = Embedded::open_with(folder, case.options()).await.unwrap();
     for table in &case.tables {
         database.run(&table.sql()).await.unwrap();
     }
@@ -133,6 +134,9 @@ fn ticks_split_merge_and_commute_and_views_have_no_history() {
                 let other = run(&case, &merged(&case, &case.epochs), 0).await;
                 assert_same("all changes together", seed, &case, &plain, &other);
             }
+            let spilled = Case { state_memory: Some(0), ..case.clone() };
+            let other = run(&spilled, &case.epochs, 0).await;
+            assert_same("all state in files", seed, &case, &plain, &other);
             let mut by_table = case.epochs.clone();
             by_table.sort_by_key(|epoch| epoch.table);
             let other = run(&case, &by_table, 0).await;

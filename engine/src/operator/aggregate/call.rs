@@ -1,5 +1,7 @@
 //! Classes of aggregate calls: how a call keeps its state and reads its result.
 
+use std::sync::Arc;
+
 use arrow::array::{Array, ArrayRef};
 use arrow::datatypes::{DataType, Schema};
 use levada_planner::aggregate::float::Reading;
@@ -8,10 +10,11 @@ use levada_planner::delta_plan::{AggregateCall, AggregateFunction};
 use crate::arrangement::hash::HashWidth;
 use crate::arrangement::keyed::KeyedState;
 use crate::error::{Error, Result};
-use crate::operator::StateRun;
 use crate::operator::aggregate::{
     bits, boolean, count, decimal, distinct, extreme, float, holistic, integer, moment,
 };
+use crate::operator::{RunSink, StateRun};
+use crate::spill::SpillSpace;
 
 /// Rows of the requested groups that have no value: SQLSTATE and message.
 pub(super) type Failures = Vec<(usize, (&'static str, String))>;
@@ -48,7 +51,21 @@ impl Slice<'_> {
 pub(super) struct Side {
     pub(super) rows: u64,
     pub(super) bytes: u64,
+    /// Bytes in spill space.
+    pub(super) spilled: u64,
     pub(super) touched: u64,
+}
+
+impl Side {
+    /// Both together.
+    pub(super) fn plus(self, other: Self) -> Self {
+        Self {
+            rows: self.rows + other.rows,
+            bytes: self.bytes + other.bytes,
+            spilled: self.spilled + other.spilled,
+            touched: self.touched + other.touched,
+        }
+    }
 }
 
 /// One call over all groups. Its words in a group's slot begin at `at`.
@@ -80,15 +97,20 @@ pub(super) trait Class: Send {
     }
 
     /// Runs of the state beside the slots, as parts from `part` on.
-    fn freeze(&mut self, part: u32, full: bool) -> Result<Vec<StateRun>> {
-        let _ = (part, full);
-        Ok(Vec::new())
+    fn freeze(&mut self, _part: u32, _full: bool, _out: &mut RunSink<'_>) -> Result<()> {
+        Ok(())
     }
 
     /// Takes the runs of its parts back.
     fn restore(&mut self, part: u32, runs: &[StateRun]) -> Result<()> {
         let _ = (part, runs);
         Ok(())
+    }
+
+    /// Moves what it holds beside the slots to spill space until that freed `want` bytes of memory.
+    fn spill(&mut self, space: &Arc<SpillSpace>, want: usize) -> Result<usize> {
+        let _ = (space, want);
+        Ok(0)
     }
 
     /// What it holds beside the slots.

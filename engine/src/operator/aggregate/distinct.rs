@@ -10,8 +10,9 @@ use crate::arrangement::hash::HashWidth;
 use crate::arrangement::keyed::KeyedState;
 use crate::arrangement::to_u32;
 use crate::error::{Error, Result};
-use crate::operator::StateRun;
 use crate::operator::aggregate::call::{Class, Failures, Side, Slice};
+use crate::operator::{RunSink, StateRun};
+use crate::spill::SpillSpace;
 
 /// The class around another.
 pub(super) struct Distinct {
@@ -103,10 +104,9 @@ impl Class for Distinct {
         self.inner.release(slot)
     }
 
-    fn freeze(&mut self, part: u32, full: bool) -> Result<Vec<StateRun>> {
-        let mut runs = self.counts.freeze(part, full)?;
-        runs.extend(self.inner.freeze(part + 1, full)?);
-        Ok(runs)
+    fn freeze(&mut self, part: u32, full: bool, out: &mut RunSink<'_>) -> Result<()> {
+        self.counts.freeze(part, full, out)?;
+        self.inner.freeze(part + 1, full, out)
     }
 
     fn restore(&mut self, part: u32, runs: &[StateRun]) -> Result<()> {
@@ -114,12 +114,18 @@ impl Class for Distinct {
         self.inner.restore(part + 1, runs)
     }
 
+    fn spill(&mut self, space: &Arc<SpillSpace>, want: usize) -> Result<usize> {
+        let freed = self.counts.spill(space, want)?;
+        Ok(freed + self.inner.spill(space, want.saturating_sub(freed))?)
+    }
+
     fn side(&self) -> Side {
-        let inner = self.inner.side();
-        Side {
-            rows: self.counts.len() as u64 + inner.rows,
-            bytes: self.counts.bytes() + inner.bytes,
-            touched: self.counts.touched() + inner.touched,
-        }
+        let counts = Side {
+            rows: self.counts.len() as u64,
+            bytes: self.counts.bytes(),
+            spilled: self.counts.spilled(),
+            touched: self.counts.touched(),
+        };
+        self.inner.side().plus(counts)
     }
 }

@@ -24,9 +24,9 @@ use crate::arrangement::keyed::KeyedState;
 use crate::arrangement::project;
 use crate::arrangement::run::SLACK;
 use crate::error::{Error, Result};
-use crate::operator::StateRun;
 use crate::operator::aggregate::call::{Class, Failures, Side, Slice};
 use crate::operator::aggregate::extreme::codec::{Bytes, Codec, Fixed, Tuple};
+use crate::operator::{RunSink, StateRun};
 
 /// Which end of the order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,8 +93,8 @@ impl Class for Rows {
         self.values.release(slot)
     }
 
-    fn freeze(&mut self, part: u32, full: bool) -> Result<Vec<StateRun>> {
-        self.values.freeze(part, full)
+    fn freeze(&mut self, part: u32, full: bool, out: &mut RunSink<'_>) -> Result<()> {
+        self.values.freeze(part, full, out)
     }
 
     fn restore(&mut self, part: u32, runs: &[StateRun]) -> Result<()> {
@@ -301,9 +301,9 @@ impl<C: Codec> Class for Ordered<C> {
         Ok(())
     }
 
-    fn freeze(&mut self, part: u32, full: bool) -> Result<Vec<StateRun>> {
+    fn freeze(&mut self, part: u32, full: bool, out: &mut RunSink<'_>) -> Result<()> {
         if self.changed.is_empty() && !self.replace && !full {
-            return Ok(Vec::new());
+            return Ok(());
         }
         let mut changed = std::mem::take(&mut self.changed);
         changed.sort_unstable();
@@ -325,7 +325,7 @@ impl<C: Codec> Class for Ordered<C> {
         let rows = RecordBatch::try_new(Arc::new(schema), vec![slots, keys, counts])?;
         self.run_rows = if replaces { 0 } else { self.run_rows } + changed.len() as u64;
         self.replace = false;
-        Ok(vec![StateRun { part, replaces, rows }])
+        out(StateRun { part, replaces, rows })
     }
 
     fn restore(&mut self, part: u32, runs: &[StateRun]) -> Result<()> {
@@ -355,6 +355,6 @@ impl<C: Codec> Class for Ordered<C> {
 
     fn side(&self) -> Side {
         let rows = self.values.len() as u64;
-        Side { rows, bytes: rows * 32 + self.key_bytes, touched: self.touched }
+        Side { rows, bytes: rows * 32 + self.key_bytes, touched: self.touched, ..Side::default() }
     }
 }

@@ -13,9 +13,9 @@ use levada_planner::aggregate::float::Reading;
 
 use crate::arrangement::keyed::KeyedState;
 use crate::error::{Error, Result};
-use crate::operator::StateRun;
 use crate::operator::aggregate::call::{Class, Failures, Side, Slice};
 use crate::operator::aggregate::integer::{read_i128, write_i128};
+use crate::operator::{RunSink, StateRun};
 
 /// The class. The batch functions add with the same code.
 pub(super) struct Sum {
@@ -93,9 +93,9 @@ impl Class for Sum {
     }
 
     /// One replacing run: the base as a row of slot 2^32 - 1, then the side table by slot.
-    fn freeze(&mut self, part: u32, full: bool) -> Result<Vec<StateRun>> {
+    fn freeze(&mut self, part: u32, full: bool, out: &mut RunSink<'_>) -> Result<()> {
         if !self.changed && !full {
-            return Ok(Vec::new());
+            return Ok(());
         }
         self.changed = false;
         let mut rows: Vec<(u32, Option<i32>, Vec<u8>)> =
@@ -113,7 +113,7 @@ impl Class for Sum {
             Arc::new(BinaryArray::from_iter_values(rows.iter().map(|r| &r.2))),
         ];
         let rows = RecordBatch::try_new(Arc::new(schema), columns)?;
-        Ok(vec![StateRun { part, replaces: true, rows }])
+        out(StateRun { part, replaces: true, rows })
     }
 
     fn restore(&mut self, part: u32, runs: &[StateRun]) -> Result<()> {
@@ -136,6 +136,6 @@ impl Class for Sum {
 
     fn side(&self) -> Side {
         let rows = self.wide.len() as u64;
-        Side { rows: 0, bytes: rows * 160, touched: 0 }
+        Side { bytes: rows * 160, ..Side::default() }
     }
 }

@@ -23,10 +23,11 @@ use crate::arrangement::hash::HashWidth;
 use crate::arrangement::keyed::KeyedState;
 use crate::arrangement::{Arrangement, Side as When, to_u32};
 use crate::error::Result;
-use crate::operator::StateRun;
 use crate::operator::aggregate::call::{Class, Failures, Side, Slice};
 use crate::operator::evaluate::batch_of;
 use crate::operator::row_error::describe;
+use crate::operator::{RunSink, StateRun};
+use crate::spill::SpillSpace;
 
 /// The class.
 pub(super) struct Holistic {
@@ -203,15 +204,21 @@ impl Class for Holistic {
         Ok(cast(&values, &self.output)?)
     }
 
-    fn freeze(&mut self, part: u32, full: bool) -> Result<Vec<StateRun>> {
-        self.bag.freeze(part, full)
+    fn freeze(&mut self, part: u32, full: bool, out: &mut RunSink<'_>) -> Result<()> {
+        self.bag.freeze(part, full, out)
     }
 
     fn restore(&mut self, part: u32, runs: &[StateRun]) -> Result<()> {
         self.bag.restore(runs.iter().filter(|r| r.part == part))
     }
 
+    fn spill(&mut self, space: &Arc<SpillSpace>, want: usize) -> Result<usize> {
+        self.bag.spill(space, want)
+    }
+
     fn side(&self) -> Side {
-        Side { rows: self.bag.rows(), bytes: self.bag.bytes(), touched: self.bag.touched() }
+        let bag = &self.bag;
+        let (rows, bytes) = (bag.rows(), bag.bytes());
+        Side { rows, bytes, spilled: bag.spilled(), touched: bag.touched() }
     }
 }

@@ -16,8 +16,8 @@ use levada_planner::aggregate::moments::{Pairs, Statistic};
 
 use crate::arrangement::keyed::KeyedState;
 use crate::error::{Error, Result};
-use crate::operator::StateRun;
 use crate::operator::aggregate::call::{Class, Failures, Side, Slice};
+use crate::operator::{RunSink, StateRun};
 
 /// The class.
 pub(super) struct Moment {
@@ -89,9 +89,9 @@ impl Class for Moment {
     }
 
     /// One replacing run: the bases as a row of slot 2^32 - 1, then the side table by slot.
-    fn freeze(&mut self, part: u32, full: bool) -> Result<Vec<StateRun>> {
+    fn freeze(&mut self, part: u32, full: bool, out: &mut RunSink<'_>) -> Result<()> {
         if !self.changed && !full {
-            return Ok(Vec::new());
+            return Ok(());
         }
         self.changed = false;
         let mut slots: Vec<u32> = self.wide.keys().copied().collect();
@@ -116,7 +116,7 @@ impl Class for Moment {
             Arc::new(wides.iter().map(Option::as_deref).collect::<BinaryArray>()),
         ];
         let rows = RecordBatch::try_new(Arc::new(schema), columns)?;
-        Ok(vec![StateRun { part, replaces: true, rows }])
+        out(StateRun { part, replaces: true, rows })
     }
 
     fn restore(&mut self, part: u32, runs: &[StateRun]) -> Result<()> {
@@ -142,6 +142,6 @@ impl Class for Moment {
 
     fn side(&self) -> Side {
         let bytes: usize = self.wide.values().map(Wide::bytes).sum();
-        Side { rows: 0, bytes: bytes as u64, touched: 0 }
+        Side { bytes: bytes as u64, ..Side::default() }
     }
 }

@@ -1,6 +1,7 @@
 //! One input of a join: its rows by key, and which of them have partners.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, BooleanArray};
 use arrow::datatypes::{Schema, SchemaRef};
@@ -12,6 +13,7 @@ use crate::error::Result;
 use crate::operator::evaluate::batch_of;
 use crate::operator::filter::kept;
 use crate::operator::join::partners::Partners;
+use crate::spill::SpillSpace;
 
 /// The columns that are kept of an input, its arrangement and the partners of its rows.
 #[derive(Debug)]
@@ -94,6 +96,19 @@ impl Input {
             by_row.insert(bound, unit_rows(delta).map(|row| counts[row]));
         }
         Ok(())
+    }
+
+    /// Moves what it holds to spill space until that freed `want` bytes of memory; how many it freed.
+    pub(super) fn spill(&mut self, space: &Arc<SpillSpace>, want: usize) -> Result<usize> {
+        let mut freed = self.rows.spill(space, want)?;
+        if freed < want {
+            freed += match &mut self.partners {
+                Partners::Ignored => 0,
+                Partners::ByKey(counts) => counts.spill(space, want - freed)?,
+                Partners::ByRow(by_row) => by_row.spill(space)?,
+            };
+        }
+        Ok(freed)
     }
 
     /// Drops what is dead when it is more than what lives; between ticks only.

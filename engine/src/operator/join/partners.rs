@@ -5,6 +5,7 @@
 //! every row has its own.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use arrow::array::ArrayRef;
 
@@ -12,6 +13,7 @@ use crate::arrangement::keyed::KeyedState;
 use crate::arrangement::log::Moves;
 use crate::arrangement::pages::Pages;
 use crate::error::{Error, Result};
+use crate::spill::SpillSpace;
 
 /// What is known of the partners of a side's rows.
 #[derive(Debug)]
@@ -143,12 +145,22 @@ impl ByRow {
 
     /// Follows rows to their new ids; `live` are the old ids of those that live, ascending.
     pub(super) fn compacted(&mut self, live: &[u32], moves: &Moves) {
-        let mut fresh = Pages::new(1);
+        let mut fresh = Pages::within(1, self.counts.space().cloned());
         fresh.grow(live.len());
         for row in live {
             fresh.get_mut(moves.of(*row))[0] = self.counts.get(*row)[0];
         }
         self.counts = fresh;
+    }
+
+    /// Moves all of it to spill space; how many bytes of memory that freed.
+    pub(super) fn spill(&mut self, space: &Arc<SpillSpace>) -> Result<usize> {
+        self.counts.spill(space)
+    }
+
+    /// Bytes of it in spill space.
+    pub(super) fn spilled(&self) -> u64 {
+        if self.counts.space().is_some() { self.bytes() } else { 0 }
     }
 
     /// Bytes it occupies.

@@ -28,7 +28,8 @@ use crate::arrangement::run::ZSetRuns;
 use crate::arrangement::{Arrangement, project, to_u32};
 use crate::error::{Error, Result};
 use crate::operator::evaluate::batch_of;
-use crate::operator::{Operator, OperatorMetrics, SLICE_ROWS, StateRun, Tick, slices};
+use crate::operator::{Operator, OperatorMetrics, RunSink, SLICE_ROWS, StateRun, Tick, slices};
+use crate::spill::SpillSpace;
 
 /// Most rows of a partition that are kept this way.
 pub(super) const FEW: usize = 16;
@@ -514,10 +515,10 @@ impl Operator for Few {
         Ok(out)
     }
 
-    fn freeze(&mut self, full: bool) -> Result<Vec<StateRun>> {
+    fn freeze(&mut self, full: bool, out: &mut RunSink<'_>) -> Result<()> {
         let Self { runs, rows, partition, width, .. } = self;
         let hashes = |ids: &[u32]| hash_columns(&rows.gather(ids, partition)?, ids.len(), *width);
-        runs.freeze(0, full, rows, &hashes)
+        runs.freeze((0, full), rows, &hashes, out)
     }
 
     fn restore(&mut self, runs: &[StateRun]) -> Result<()> {
@@ -539,10 +540,16 @@ impl Operator for Few {
         Ok(())
     }
 
+    fn spill(&mut self, space: &Arc<SpillSpace>, want: usize) -> Result<usize> {
+        let freed = self.rows.spill(space, want)?;
+        Ok(freed + self.groups.spill(space, want.saturating_sub(freed))?)
+    }
+
     fn metrics(&self) -> OperatorMetrics {
         OperatorMetrics {
             state_rows: u64::from(self.rows.live_rows()),
             state_bytes: self.rows.bytes() as u64 + self.groups.bytes(),
+            spilled_bytes: self.rows.spilled() as u64 + self.groups.spilled(),
             state_rows_touched: self.touched,
             ..self.metrics
         }
