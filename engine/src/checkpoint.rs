@@ -20,12 +20,12 @@ use levada_storage::table::file::{FileWriter, Profile};
 
 use crate::error::{Error, Result};
 use crate::graph::Work;
-use crate::operator::{HASH_VERSION, StateRun};
+use crate::operator::{RUN_VERSION, StateRun};
 use crate::relation::{Relation, Store};
 use crate::system;
 use crate::tick::{Backlog, Core};
 
-/// Runs of one operator before a full image replaces them.
+/// Runs of one part of an operator before a full image replaces them.
 const RUNS_MAX: usize = 8;
 /// A young file smaller than this is merged with the rows behind it.
 const SMALL_FILE_ROWS: u64 = 128 << 10;
@@ -169,7 +169,7 @@ impl Core {
                 continue;
             }
             let old = self.runs.get(&fingerprint);
-            let full = old.is_none_or(|runs| runs.len() >= RUNS_MAX);
+            let full = old.is_none_or(|runs| most_of_a_part(runs) >= RUNS_MAX);
             let fresh = match &mut node.work {
                 Work::Relation { .. } => continue,
                 Work::Operator(operator) => operator.freeze(full)?,
@@ -257,11 +257,18 @@ pub(crate) fn folder_of(name: &str, id: u32) -> String {
     format!("data/{schema}{plain}-{id}")
 }
 
+/// How many runs the part with the most of them has.
+fn most_of_a_part(runs: &[RunRef]) -> usize {
+    let mut counts: BTreeMap<u32, usize> = BTreeMap::new();
+    runs.iter().for_each(|run| *counts.entry(run.part).or_default() += 1);
+    counts.into_values().max().unwrap_or(0)
+}
+
 fn run_of(run: &StateRun) -> Run {
     Run {
         part: run.part,
         replaces: run.replaces,
-        hash_version: HASH_VERSION,
+        hash_version: RUN_VERSION,
         batch: run.rows.clone(),
     }
 }

@@ -32,6 +32,7 @@ use crate::snapshot::{Relations, SnapshotSet};
 use crate::system;
 use crate::tick::{Backlog, Core};
 use crate::transaction::{Request, Transaction};
+use crate::workers::Workers;
 
 /// How a database is opened.
 #[derive(Clone, Copy, Debug, Default)]
@@ -39,6 +40,10 @@ pub struct OpenOptions {
     /// Bytes of memory that rows, operators and queries may take together; by default three quarters of
     /// what the machine or the control group has.
     pub memory_limit: Option<usize>,
+    /// Threads that share a large tick; by default one per processor.
+    pub threads: Option<usize>,
+    /// Rows from which on a delta is large; by default what was measured to pay.
+    pub large_rows: Option<usize>,
 }
 
 /// Requests that wait for the tick loop, at most; more wait where they come from.
@@ -93,20 +98,26 @@ impl Inner {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let memory = memory::pool(options.memory_limit.unwrap_or_else(memory::default_limit));
         let shared = Arc::new(Shared::new(blob, clock, memory)?);
+        let workers = Workers::new(options.threads);
+        let workers = match options.large_rows {
+            Some(rows) => workers.from_rows(rows),
+            None => workers,
+        };
         let (requests, queue) = mpsc::channel(QUEUE_MAX);
         let (ready, opened) = oneshot::channel();
         let runtime = Handle::current();
         let of_thread = Arc::clone(&shared);
-        let thread = task::thread("levada-tick", move || match open_core(of_thread, runtime) {
-            Ok(core) => {
-                if ready.send(Ok(())).is_ok() {
-                    core.run(queue);
+        let thread =
+            task::thread("levada-tick", move || match open_core(of_thread, runtime, workers) {
+                Ok(core) => {
+                    if ready.send(Ok(())).is_ok() {
+                        core.run(queue);
+                    }
                 }
-            }
-            Err(error) => {
-                let _gone = ready.send(Err(error));
-            }
-        })?;
+                Err(error) => {
+                    let _gone = ready.send(Err(error));
+                }
+            })?;
         opened.await.map_err(|_lost| Error::Closed)??;
         let inner = Arc::new(Self {
             shared,
@@ -192,7 +203,7 @@ impl Drop for Inner {
     }
 }
 
-fn open_core(shared: Arc<Shared>, runtime: Handle) -> Result<Core> {
+fn open_core(shared: Arc<Shared>, runtime: Handle, workers: Workers) -> Result<Core> {
     let blob = Arc::clone(&shared.blob);
     let clock = Arc::clone(&shared.clock);
     let memory = Arc::clone(&shared.memory);
@@ -202,8 +213,8 @@ fn open_core(shared: Arc<Shared>, runtime: Handle) -> Result<Core> {
         runtime,
         log,
         catalog: Arc::new(Catalog::new()),
-        relations: RelationSet::new(Arc::clone(&memory)),
-        graph: Graph::new(memory),
+        relations: RelationSet::new(Arc::clone(&memory), workers.clone()),
+        graph: Graph::new(memory, workers),
         runs: BTreeMap::new(),
         epoch: Epoch(0),
         loaded: Epoch(0),

@@ -40,6 +40,7 @@ mod snapshot;
 mod system;
 mod tick;
 mod transaction;
+pub mod workers;
 
 pub use client::{Database, Session};
 pub use error::{Error, Result};

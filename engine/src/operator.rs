@@ -14,11 +14,13 @@
 pub mod aggregate;
 pub mod constant;
 pub mod distinct;
-mod evaluate;
+pub(crate) mod evaluate;
 pub mod filter;
 pub mod join;
 pub mod project;
 pub mod row_error;
+pub mod sharded;
+pub mod sliced;
 pub mod top_k;
 pub mod union;
 pub mod unnest;
@@ -28,8 +30,11 @@ use arrow::array::RecordBatch;
 use levada_storage::delta::{Delta, DeltaBatch};
 use levada_storage::epoch::Epoch;
 
-/// Version of the hash that orders runs and index; a run of another version is not loaded.
+/// Version of the hash that orders runs and index.
 pub const HASH_VERSION: u32 = 1;
+/// Version of the runs as a whole: of the hash, and of the parts that operators have; a run of another version is not
+/// loaded.
+pub const RUN_VERSION: u32 = 2;
 
 /// What an operator may know of the tick it takes part in.
 #[derive(Clone, Copy, Debug)]
@@ -64,6 +69,18 @@ pub struct OperatorMetrics {
     pub rows_in: u64,
     /// Rows that went out.
     pub rows_out: u64,
+}
+
+impl std::iter::Sum for OperatorMetrics {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        all.fold(Self::default(), |sum, one| Self {
+            state_rows: sum.state_rows + one.state_rows,
+            state_bytes: sum.state_bytes + one.state_bytes,
+            state_rows_touched: sum.state_rows_touched + one.state_rows_touched,
+            rows_in: sum.rows_in + one.rows_in,
+            rows_out: sum.rows_out + one.rows_out,
+        })
+    }
 }
 
 /// The running form of a plan node. See the module for the contract.

@@ -42,6 +42,9 @@ pub(super) struct Serve {
     /// of what the machine or the control group has.
     #[arg(long, value_name = "SIZE", value_parser = config::parse_bytes)]
     memory_limit: Option<usize>,
+    /// Threads that share a large change; by default one per processor.
+    #[arg(long, value_name = "NUMBER")]
+    threads: Option<usize>,
     /// Write the ports as a line of JSON to this file once the server is ready.
     #[arg(long, value_name = "PATH")]
     ready_file: Option<PathBuf>,
@@ -72,7 +75,11 @@ impl Serve {
             }
         });
 
-        let options = OpenOptions { memory_limit: self.memory_limit };
+        let options = OpenOptions {
+            memory_limit: self.memory_limit,
+            threads: self.threads,
+            ..OpenOptions::default()
+        };
         let database = tokio::select! {
             opened = Database::open_with(&self.data, options) => opened.map_err(|error| self.refused(error))?,
             () = signals.next() => return Ok(ExitCode::SUCCESS),
