@@ -11,7 +11,8 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use futures::TryStreamExt;
 use levada_engine::client::{
-    Database, Notice, Outcome, Prepared, Rows, RowsTag, Session, SessionOptions, TransactionStatus,
+    Database, Notice, OpenOptions, Outcome, Prepared, Rows, RowsTag, Session, SessionOptions,
+    TransactionStatus,
 };
 use levada_engine::error::Error;
 use levada_server::sqlstate::Report;
@@ -25,9 +26,14 @@ use crate::text;
 /// Rows of a result with their schema.
 pub type Table = (SchemaRef, Vec<RecordBatch>);
 
+/// Options by which every delta is a large one, which several threads share.
+pub const SHARED: OpenOptions =
+    OpenOptions { memory_limit: None, threads: Some(3), large_rows: Some(1) };
+
 /// A database in this process with one session.
 pub struct Embedded {
     folder: PathBuf,
+    options: OpenOptions,
     open: Option<(Database, Session)>,
     settings: Vec<String>,
 }
@@ -38,14 +44,23 @@ impl Embedded {
     /// # Errors
     /// When the database cannot be opened.
     pub async fn open(folder: &Path) -> Result<Self> {
-        let mut embedded = Self { folder: folder.to_owned(), open: None, settings: Vec::new() };
+        Self::open_with(folder, OpenOptions::default()).await
+    }
+
+    /// As [`Embedded::open`], with options that it keeps.
+    ///
+    /// # Errors
+    /// As [`Embedded::open`].
+    pub async fn open_with(folder: &Path, options: OpenOptions) -> Result<Self> {
+        let (folder, settings) = (folder.to_owned(), Vec::new());
+        let mut embedded = Self { folder, options, open: None, settings };
         embedded.start().await?;
         Ok(embedded)
     }
 
     async fn start(&mut self) -> Result<()> {
         let path = self.folder.join("db");
-        let database = open(&path).await?;
+        let database = open(&path, self.options).await?;
         let session = database.connect(SessionOptions { pid: 1, ..SessionOptions::default() });
         self.open = Some((database, session));
         for setting in self.settings.clone() {
@@ -192,15 +207,16 @@ impl Embedded {
 }
 
 /// Opens the database; one that was dropped gives its directory back as its tasks end.
-async fn open(path: &Path) -> Result<Database> {
+async fn open(path: &Path, options: OpenOptions) -> Result<Database> {
     const ATTEMPTS: usize = 200;
     for _ in 1..ATTEMPTS {
-        match Database::open(&path.to_string_lossy()).await {
+        match Database::open_with(&path.to_string_lossy(), options).await {
             Err(e) if e.to_string().contains("in use") => pause(Duration::from_millis(25)).await,
             opened => return opened.context("could not open the database"),
         }
     }
-    Database::open(&path.to_string_lossy()).await.context("could not open the database")
+    let opened = Database::open_with(&path.to_string_lossy(), options).await;
+    opened.context("could not open the database")
 }
 
 async fn fill(answer: &mut Answer, rows: Rows, sql: &str) -> Result<(), Failure> {

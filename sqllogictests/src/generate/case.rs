@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
+use levada_engine::client::OpenOptions;
 use levada_storage::delta::DeltaBatch;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -12,7 +13,7 @@ use super::delta::{Contents, Epoch};
 use super::query::Query;
 use super::schema::Table;
 use crate::class::{Class, View};
-use crate::embedded::Embedded;
+use crate::embedded::{Embedded, SHARED};
 use crate::oracle::{Depth, Oracle};
 use crate::text;
 
@@ -27,6 +28,8 @@ pub struct Case {
     pub epochs: Vec<Epoch>,
     /// Epochs after which the database crashes and is opened again.
     pub crashes: Vec<usize>,
+    /// How the database is opened: deltas are small or large.
+    pub options: OpenOptions,
 }
 
 /// What a run did.
@@ -57,7 +60,8 @@ impl Case {
         let mut contents = Contents::new(&tables);
         let epochs: Vec<Epoch> = (0..epochs).map(|_| contents.epoch(&tables, &mut rng)).collect();
         let crashes = (0..epochs.len()).filter(|_| rng.random_bool(0.1)).collect();
-        Self { tables, views, epochs, crashes }
+        let options = if seed % 3 == 0 { SHARED } else { OpenOptions::default() };
+        Self { tables, views, epochs, crashes, options }
     }
 
     /// Runs the case in a database below `folder`.
@@ -65,7 +69,7 @@ impl Case {
     /// # Errors
     /// The first difference, with its epoch.
     pub async fn run(&self, folder: &Path) -> Result<Outcome> {
-        let mut database = Embedded::open(folder).await?;
+        let mut database = Embedded::open_with(folder, self.options).await?;
         let mut oracle = Oracle::default();
         let mut outcome = Outcome::default();
         for table in &self.tables {
