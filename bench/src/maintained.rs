@@ -12,11 +12,12 @@ use std::time::Duration;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use clap::ValueEnum;
-use levada_engine::arrangement::Arrangement;
 use levada_engine::arrangement::log::ColumnLog;
+use levada_engine::arrangement::{Arrangement, together};
 use levada_engine::circuit::Circuit;
 use levada_engine::operator::Tick;
 use levada_engine::spill::MemoryLimit;
+use levada_engine::workers::Workers;
 use levada_planner::delta_plan::DeltaPlan;
 use levada_storage::clock::Clock;
 use levada_storage::delta::Delta;
@@ -40,6 +41,7 @@ pub(crate) struct Maintained {
     schema: SchemaRef,
     kept: Kept,
     counted: Counted,
+    workers: Workers,
     clock: Arc<dyn Clock>,
     /// How long each tick took.
     pub(crate) ticks: Vec<Duration>,
@@ -56,7 +58,7 @@ enum Kept {
 }
 
 impl Maintained {
-    /// The view of `plan`, empty; `schema` names its columns.
+    /// The view of `plan`, empty; `schema` names its columns, `workers` share its large ticks.
     ///
     /// # Errors
     /// When the plan cannot run outside a database.
@@ -65,9 +67,10 @@ impl Maintained {
         schema: &SchemaRef,
         keep: Keep,
         counted: Counted,
+        workers: &Workers,
     ) -> anyhow::Result<Self> {
-        let clock = measure::clock();
-        let circuit = Circuit::new(plan, Arc::clone(&clock))?;
+        let (clock, workers) = (measure::clock(), workers.clone());
+        let circuit = Circuit::new(plan, Arc::clone(&clock), &workers)?;
         let kept = match keep {
             Keep::Sum => Kept::Sum(Answer::default()),
             Keep::Rows if plan.nodes[plan.root].properties.insert_only => {
@@ -76,7 +79,7 @@ impl Maintained {
             Keep::Rows => Kept::Arranged(Box::new(by_row(schema))),
         };
         let (schema, ticks, keeping) = (Arc::clone(schema), Vec::new(), Duration::ZERO);
-        Ok(Self { circuit, schema, kept, counted, clock, ticks, keeping, deltas: 0 })
+        Ok(Self { circuit, schema, kept, counted, clock, ticks, keeping, deltas: 0, workers })
     }
 
     /// The same with a limit to the operators' state in memory.
@@ -99,13 +102,13 @@ impl Maintained {
             Kept::Sum(answer) => *answer += Answer::of_delta(&delta, &self.schema, self.counted)?,
             Kept::Appended(log) => {
                 refuse_errors(&delta)?;
-                for batch in &delta.ok {
-                    log.append(batch.columns.columns(), batch.len())?;
+                for batch in together(&delta.ok)? {
+                    log.append_with(batch.columns.columns(), batch.len(), &self.workers)?;
                 }
             }
             Kept::Arranged(rows) => {
                 refuse_errors(&delta)?;
-                rows.apply(&delta)?;
+                rows.apply_with(&delta, &self.workers)?;
                 rows.begin_tick();
                 rows.compact_if_worn()?;
             }

@@ -85,6 +85,12 @@ impl Line {
         }
     }
 
+    /// Of a run on so many threads.
+    pub(crate) fn with_threads(mut self, threads: usize) -> Self {
+        self.threads = threads;
+        self
+    }
+
     /// With one more key.
     pub(crate) fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
         self.particulars.insert(key.to_owned(), value.into());

@@ -40,6 +40,9 @@ pub(crate) struct Micro {
     /// Views of `orders`, separated by commas.
     #[arg(long, value_delimiter = ',')]
     view: Vec<String>,
+    /// Threads of the views of `orders`.
+    #[arg(long, default_value_t = 2)]
+    threads: usize,
     /// Compares answers with a batch run over the same rows.
     #[arg(long, default_value_t = true, action = clap::ArgAction::Set)]
     verify: bool,

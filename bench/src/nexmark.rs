@@ -20,6 +20,7 @@ use anyhow::{Context, ensure};
 use clap::{Args, ValueEnum};
 use levada_engine::client::OpenOptions;
 use levada_engine::spill::MemoryLimit;
+use levada_engine::workers::Workers;
 use levada_storage::delta::{Delta, DeltaBatch};
 
 use self::event::{Events, TABLES, rows_among};
@@ -66,7 +67,7 @@ pub(crate) struct Nexmark {
     /// Runs of each query.
     #[arg(long, default_value_t = 1)]
     runs: usize,
-    /// Threads of a batch run.
+    /// Threads of a maintained view, or of a batch run.
     #[arg(long, default_value_t = 2)]
     threads: usize,
     /// Megabytes of memory that may be used; by default what the machine has.
@@ -160,8 +161,9 @@ impl Nexmark {
         let tables = load(folder, query)?;
         let view = View::plan(query.sql, &tables, true)?;
         let ticks = ticks(&tables, events.events, self.tick);
-        let mut maintained =
-            Maintained::new(&view.delta_plan, &view.schema, self.keep, query.counted)?;
+        let workers = Workers::new(Some(self.threads));
+        let (plan, schema) = (&view.delta_plan, &view.schema);
+        let mut maintained = Maintained::new(plan, schema, self.keep, query.counted, &workers)?;
         if let Some(limit) = self.memory() {
             maintained = maintained.within(MemoryLimit::new(limit, std::env::temp_dir()));
         }
@@ -173,6 +175,7 @@ impl Nexmark {
         let cost = watch.stop();
         let answer = maintained.answer()?;
         Line::new("nexmark", "memory", query.name)
+            .with_threads(self.threads)
             .costing(cost, events.events.unsigned_abs())
             .answering(answer)
             .with("tick_events", self.tick)
@@ -269,7 +272,9 @@ mod tests {
             let expected = Answer::of(&expected, query.counted).unwrap();
             for keep in [Keep::Rows, Keep::Sum] {
                 let (plan, schema) = (&view.delta_plan, &view.schema);
-                let mut maintained = Maintained::new(plan, schema, keep, query.counted).unwrap();
+                let workers = Workers::new(Some(2)).from_rows(64);
+                let mut maintained =
+                    Maintained::new(plan, schema, keep, query.counted, &workers).unwrap();
                 for tick in ticks(&tables, events.events, 700) {
                     maintained.tick(&tick).unwrap();
                 }

@@ -22,6 +22,7 @@ use arrow::datatypes::Int64Type;
 use clap::{Args, ValueEnum};
 use futures::TryStreamExt;
 use levada_engine::client::{Outcome, SessionOptions};
+use levada_engine::workers::Workers;
 use levada_engine::{Database, Session};
 use levada_storage::delta::{Delta, DeltaBatch};
 
@@ -76,7 +77,7 @@ pub(crate) struct Tpch {
     /// Queries, separated by commas.
     #[arg(long, value_delimiter = ',')]
     query: Vec<String>,
-    /// Threads of DataFusion by itself.
+    /// Threads of a maintained view, or of DataFusion by itself.
     #[arg(long, default_value_t = 2)]
     threads: usize,
     /// Compares answers with a batch run over the same rows.
@@ -134,7 +135,9 @@ impl Tpch {
         refreshes: &[BTreeMap<u32, Delta>],
     ) -> anyhow::Result<()> {
         let view = View::plan(sql, tables, false)?;
-        let mut maintained = Maintained::new(&view.delta_plan, &view.schema, Keep::Rows, None)?;
+        let workers = Workers::new(Some(self.threads));
+        let (plan, schema) = (&view.delta_plan, &view.schema);
+        let mut maintained = Maintained::new(plan, schema, Keep::Rows, None, &workers)?;
         reset_peak();
         let watch = Stopwatch::start();
         maintained.tick(&whole(tables))?;
@@ -154,6 +157,7 @@ impl Tpch {
         let changed: usize = refreshes[0].values().map(Delta::rows).sum();
         let answer = maintained.answer()?;
         Line::new("tpch", "memory", name)
+            .with_threads(self.threads)
             .costing(cost, rows as u64)
             .answering(answer)
             .with("refresh_ms_median", rounded(refresh))
@@ -316,7 +320,8 @@ mod tests {
             let view = View::plan(sql, &tables, false).unwrap();
             let expected = runtime.block_on(view.batch(&tables)).unwrap();
             let (plan, schema) = (&view.delta_plan, &view.schema);
-            let mut maintained = Maintained::new(plan, schema, Keep::Rows, None).unwrap();
+            let workers = Workers::new(Some(2)).from_rows(64);
+            let mut maintained = Maintained::new(plan, schema, Keep::Rows, None, &workers).unwrap();
             for tick in [&whole(&tables), &deletes, &inserts] {
                 maintained.tick(tick).unwrap();
             }

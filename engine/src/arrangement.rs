@@ -30,21 +30,23 @@ pub mod view;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, UInt32Array, make_comparator};
-use arrow::compute::{SortOptions, take_arrays};
+use arrow::compute::{SortOptions, concat_batches, take_arrays};
 use arrow::datatypes::SchemaRef;
 use hashbrown::HashTable;
 use levada_storage::delta::{Delta, DeltaBatch, Weights};
 
 use crate::arrangement::chain::{Rows, Walk};
 use crate::arrangement::equal::{Equality, retain_equal};
-use crate::arrangement::hash::{HashWidth, hash_columns};
-use crate::arrangement::log::{ColumnLog, Moves};
+use crate::arrangement::hash::{HashWidth, hash_columns, hash_with};
+use crate::arrangement::log::{CHUNK_ROWS, ColumnLog, Moves};
 use crate::arrangement::run::ZSetRuns;
 use crate::arrangement::tag_index::{Link, TagIndex};
 use crate::arrangement::view::LogView;
 use crate::error::{Error, Result};
+use crate::operator::evaluate::batch_of;
 use crate::operator::{RunSink, StateRun};
 use crate::spill::SpillSpace;
+use crate::workers::Workers;
 
 /// Other rows of a key that are passed in search of one to retract before an index by the whole row is
 /// made.
@@ -201,8 +203,16 @@ impl Arrangement {
     /// # Errors
     /// When a retracted row is not there.
     pub fn apply(&mut self, delta: &Delta) -> Result<()> {
-        for batch in &delta.ok {
-            self.insert(batch)?;
+        self.apply_with(delta, &Workers::alone())
+    }
+
+    /// As [`Arrangement::apply`]; `workers` share the copying and hashing of what is inserted.
+    ///
+    /// # Errors
+    /// As [`Arrangement::apply`].
+    pub fn apply_with(&mut self, delta: &Delta, workers: &Workers) -> Result<()> {
+        for batch in together(&delta.ok)? {
+            self.insert_with(&batch, workers)?;
         }
         for batch in &delta.ok {
             let missing = self.retract(batch)?;
@@ -219,6 +229,10 @@ impl Arrangement {
     /// # Errors
     /// When the log is full or a type cannot be hashed.
     pub fn insert(&mut self, batch: &DeltaBatch) -> Result<()> {
+        self.insert_with(batch, &Workers::alone())
+    }
+
+    fn insert_with(&mut self, batch: &DeltaBatch, workers: &Workers) -> Result<()> {
         let columns = batch.columns.columns();
         match &batch.weights {
             Weights::MinusOne => Ok(()),
@@ -226,22 +240,27 @@ impl Arrangement {
                 let rows = repeated(weights)?;
                 let count = rows.len();
                 let columns = take_arrays(columns, &UInt32Array::from(rows), None)?;
-                self.insert_columns(&columns, count)
+                self.insert_columns(&columns, count, workers)
             }
-            Weights::One | Weights::Each(_) => self.insert_columns(columns, batch.len()),
+            Weights::One | Weights::Each(_) => self.insert_columns(columns, batch.len(), workers),
         }
     }
 
-    fn insert_columns(&mut self, columns: &[ArrayRef], rows: usize) -> Result<()> {
+    fn insert_columns(
+        &mut self,
+        columns: &[ArrayRef],
+        rows: usize,
+        workers: &Workers,
+    ) -> Result<()> {
         let first = self.rows.log.rows();
-        self.rows.log.append(columns, rows)?;
+        self.rows.log.append_with(columns, rows, workers)?;
         self.touched += rows as u64;
         if let Some(index) = &mut self.by_key {
-            let hashes = hash_columns(&project(columns, &self.keys), rows, self.width)?;
+            let hashes = hash_with(project(columns, &self.keys), rows, self.width, workers)?;
             (first..).zip(&hashes).for_each(|(row, hash)| index.insert(*hash, row));
         }
         if let Some(index) = &mut self.by_row {
-            let hashes = hash_columns(columns, rows, self.width)?;
+            let hashes = hash_with(columns.to_vec(), rows, self.width, workers)?;
             (first..).zip(&hashes).for_each(|(row, hash)| index.insert(*hash, row));
         }
         Ok(())
@@ -506,6 +525,49 @@ impl Arrangement {
         self.begin_tick();
         Ok(())
     }
+}
+
+/// The same rows in the same order, with neighbouring small batches of insertions as one: what is stored in pieces is copied
+/// again when the pieces are joined.
+///
+/// # Errors
+/// When a string column would pass its offset range.
+pub fn together(batches: &[DeltaBatch]) -> Result<Vec<DeltaBatch>> {
+    let mut out = Vec::with_capacity(batches.len());
+    let mut waiting: Vec<&DeltaBatch> = Vec::new();
+    let mut rows = 0;
+    for batch in batches {
+        let is_small = batch.len() < CHUNK_ROWS as usize / 2;
+        let waits = is_small && matches!(batch.weights, Weights::One);
+        if (!waits || rows >= CHUNK_ROWS as usize) && !waiting.is_empty() {
+            out.push(joined(&waiting)?);
+            waiting.clear();
+            rows = 0;
+        }
+        if waits {
+            waiting.push(batch);
+            rows += batch.len();
+        } else {
+            out.push(batch.clone());
+        }
+    }
+    if !waiting.is_empty() {
+        out.push(joined(&waiting)?);
+    }
+    Ok(out)
+}
+
+fn joined(batches: &[&DeltaBatch]) -> Result<DeltaBatch> {
+    if let [only] = batches {
+        return Ok((*only).clone());
+    }
+    let schema = batches[0].schema();
+    if schema.fields().is_empty() {
+        let rows = batches.iter().map(|batch| batch.len()).sum();
+        return Ok(DeltaBatch::inserts(batch_of(&schema, Vec::new(), rows)?));
+    }
+    let columns = concat_batches(&schema, batches.iter().map(|batch| &batch.columns))?;
+    Ok(DeltaBatch::inserts(columns))
 }
 
 /// The columns at `indices`.

@@ -25,13 +25,13 @@ use crate::arrangement::run::RUN_ROWS;
 use crate::error::{Error, Result};
 use crate::graph::Work;
 use crate::image;
-use crate::operator::{HASH_VERSION, StateRun};
+use crate::operator::{RUN_VERSION, StateRun};
 use crate::relation::{Relation, Store};
 use crate::system;
 use crate::tick::{Backlog, Core};
 
-/// Runs of one operator, beyond what its rows need, before a full image replaces them.
-const RUNS_MAX: usize = 16;
+/// Runs of one part of an operator, beyond what its rows need, before a full image replaces them.
+const RUNS_MAX: usize = 8;
 /// Bytes of an object of runs, about.
 const OBJECT_BYTES: usize = 32 << 20;
 /// A young file smaller than this is merged with the rows behind it.
@@ -263,14 +263,20 @@ pub(crate) fn folder_of(name: &str, id: u32) -> String {
     format!("data/{schema}{plain}-{id}")
 }
 
-/// Whether an operator has more runs than its rows explain.
+/// Whether a part of an operator has more runs than its rows explain.
 fn are_many(runs: &[RunRef]) -> bool {
-    let rows: u64 = runs.iter().map(|run| run.rows).sum();
-    runs.len() as u64 >= RUNS_MAX as u64 + 2 * rows / RUN_ROWS as u64
+    let mut parts: BTreeMap<u32, (u64, u64)> = BTreeMap::new();
+    for run in runs {
+        let (count, rows) = parts.entry(run.part).or_default();
+        *count += 1;
+        *rows += run.rows;
+    }
+    let explained = |rows: u64| RUNS_MAX as u64 + 2 * rows / RUN_ROWS as u64;
+    parts.into_values().any(|(count, rows)| count >= explained(rows))
 }
 
 fn run_of(run: StateRun) -> Run {
-    Run { part: run.part, replaces: run.replaces, hash_version: HASH_VERSION, batch: run.rows }
+    Run { part: run.part, replaces: run.replaces, hash_version: RUN_VERSION, batch: run.rows }
 }
 
 /// Writes runs into objects of moderate size.

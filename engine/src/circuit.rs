@@ -23,6 +23,7 @@ use crate::graph::pick;
 use crate::lower::lower;
 use crate::operator::{Operator, OperatorMetrics, Tick};
 use crate::spill::{Holder, MemoryLimit, SpillSpace};
+use crate::workers::Workers;
 
 /// A running delta plan.
 pub struct Circuit {
@@ -77,11 +78,11 @@ enum CircuitWork {
 }
 
 impl Circuit {
-    /// The running form of `plan`.
+    /// The running form of `plan`, whose large ticks `workers` share.
     ///
     /// # Errors
     /// 0A000 when a part of it is recomputed: that needs a database. When a node cannot run.
-    pub fn new(plan: &DeltaPlan, clock: Arc<dyn Clock>) -> Result<Self> {
+    pub fn new(plan: &DeltaPlan, clock: Arc<dyn Clock>, workers: &Workers) -> Result<Self> {
         if let Some(reason) = plan.recompute_reasons().first() {
             let message = format!("a recomputed part cannot run outside a database: {reason}");
             return Err(Error::statement("0A000", message));
@@ -91,7 +92,7 @@ impl Circuit {
                 Op::Relation { id, columns, .. } => {
                     CircuitWork::Relation { id: *id, columns: columns.clone() }
                 }
-                _ => CircuitWork::Operator(lower(plan, id)?),
+                _ => CircuitWork::Operator(lower(plan, id, workers)?),
             };
             let (label, inputs) = (describe(node), node.inputs.clone());
             let busy = Duration::ZERO;

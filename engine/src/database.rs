@@ -34,6 +34,7 @@ use crate::spill::MemoryLimit;
 use crate::system;
 use crate::tick::{Backlog, Core};
 use crate::transaction::{Request, Transaction};
+use crate::workers::Workers;
 
 /// How a database is opened.
 #[derive(Clone, Debug, Default)]
@@ -47,6 +48,10 @@ pub struct OpenOptions {
     /// Where state goes that does not fit; by default the folder of the database if that is a local one,
     /// else the system's folder for temporary files.
     pub spill_folder: Option<PathBuf>,
+    /// Threads that share a large tick; by default one per processor.
+    pub threads: Option<usize>,
+    /// Rows from which on a delta is large; by default what was measured to pay.
+    pub large_rows: Option<usize>,
 }
 
 impl OpenOptions {
@@ -118,12 +123,17 @@ impl Inner {
         let memory = memory::pool(options.memory_limit());
         let limit = options.limit(url);
         let shared = Arc::new(Shared::new(blob, clock, memory)?);
+        let workers = Workers::new(options.threads);
+        let workers = match options.large_rows {
+            Some(rows) => workers.from_rows(rows),
+            None => workers,
+        };
         let (requests, queue) = mpsc::channel(QUEUE_MAX);
         let (ready, opened) = oneshot::channel();
         let runtime = Handle::current();
         let of_thread = Arc::clone(&shared);
-        let thread =
-            task::thread("levada-tick", move || match open_core(of_thread, runtime, limit) {
+        let thread = task::thread("levada-tick", move || {
+            match open_core(of_thread, runtime, limit, workers) {
                 Ok(core) => {
                     if ready.send(Ok(())).is_ok() {
                         core.run(queue);
@@ -132,7 +142,8 @@ impl Inner {
                 Err(error) => {
                     let _gone = ready.send(Err(error));
                 }
-            })?;
+            }
+        })?;
         opened.await.map_err(|_lost| Error::Closed)??;
         let inner = Arc::new(Self {
             shared,
@@ -218,7 +229,12 @@ impl Drop for Inner {
     }
 }
 
-fn open_core(shared: Arc<Shared>, runtime: Handle, limit: MemoryLimit) -> Result<Core> {
+fn open_core(
+    shared: Arc<Shared>,
+    runtime: Handle,
+    limit: MemoryLimit,
+    workers: Workers,
+) -> Result<Core> {
     let blob = Arc::clone(&shared.blob);
     let clock = Arc::clone(&shared.clock);
     let memory = Arc::clone(&shared.memory);
@@ -228,8 +244,8 @@ fn open_core(shared: Arc<Shared>, runtime: Handle, limit: MemoryLimit) -> Result
         runtime,
         log,
         catalog: Arc::new(Catalog::new()),
-        relations: RelationSet::new(Arc::clone(&memory)),
-        graph: Graph::new(memory),
+        relations: RelationSet::new(Arc::clone(&memory), workers.clone()),
+        graph: Graph::new(memory, workers),
         limit,
         runs: BTreeMap::new(),
         epoch: Epoch(0),

@@ -18,6 +18,7 @@ use crate::lower::lower;
 use crate::memory::Meter;
 use crate::operator::{Operator, OperatorMetrics};
 use crate::spill::{Holder, SpillSpace};
+use crate::workers::Workers;
 
 /// Number of a node.
 pub(crate) type NodeKey = usize;
@@ -91,6 +92,7 @@ pub(crate) struct OperatorInfo {
 /// All running nodes.
 pub(crate) struct Graph {
     memory: Arc<dyn MemoryPool>,
+    workers: Workers,
     /// What `sys.operators` shows, until nodes come or go.
     operators: Option<Arc<Vec<OperatorInfo>>>,
     nodes: BTreeMap<NodeKey, GraphNode>,
@@ -104,10 +106,11 @@ pub(crate) struct Graph {
 }
 
 impl Graph {
-    /// An empty graph whose operators take from `memory`.
-    pub(crate) fn new(memory: Arc<dyn MemoryPool>) -> Self {
+    /// An empty graph whose operators take from `memory`; `workers` share their large deltas.
+    pub(crate) fn new(memory: Arc<dyn MemoryPool>, workers: Workers) -> Self {
         Self {
             memory,
+            workers,
             operators: None,
             nodes: BTreeMap::new(),
             next: 0,
@@ -146,7 +149,7 @@ impl Graph {
                     error: None,
                     rows_out: 0,
                 })),
-                _ => Work::Operator(lower(plan, i)?),
+                _ => Work::Operator(lower(plan, i, &self.workers)?),
             };
             let key = self.next;
             self.next += 1;

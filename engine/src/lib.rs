@@ -41,6 +41,7 @@ pub mod spill;
 mod system;
 mod tick;
 mod transaction;
+pub mod workers;
 
 pub use client::{Database, Session};
 pub use error::{Error, Result};

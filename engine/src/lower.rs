@@ -1,8 +1,13 @@
-//! Plan nodes to operators.
+//! Plan nodes to operators: which operator runs a node, and where its work may be divided.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use levada_planner::delta_plan::{DeltaPlan, Node, NodeId, Op};
+use datafusion::physical_expr::expressions::Column;
+use levada_planner::delta_plan::{
+    Aggregate as AggregateNode, AggregateFunction, DeltaPlan, Expression, JoinKind, Node, NodeId,
+    Op,
+};
 
 use crate::arrangement::hash::HashWidth;
 use crate::error::{Error, Result};
@@ -13,24 +18,113 @@ use crate::operator::distinct::Distinct;
 use crate::operator::filter::Filter;
 use crate::operator::join::Join;
 use crate::operator::project::Project;
+use crate::operator::sharded::{Reads, Route, SHARDS, Sharded};
+use crate::operator::sliced::Sliced;
 use crate::operator::top_k::top_k;
 use crate::operator::union::Union;
 use crate::operator::unnest::Unnest;
 use crate::operator::window::Window;
+use crate::workers::Workers;
 
-/// The running form of node `id` of `plan`.
+/// How an operator can be divided.
+enum Division {
+    /// Not at all.
+    Whole,
+    /// Between any two rows: it has no state.
+    Rows,
+    /// Between keys.
+    Keys(Vec<Route>),
+}
+
+/// The running form of node `id` of `plan`, in shards where it can be; `workers` step them.
 ///
 /// # Errors
 /// For a relation and a recompute node, which are no operators, and when a node cannot run.
-pub fn lower(plan: &DeltaPlan, id: NodeId) -> Result<Box<dyn Operator>> {
-    lower_with(plan, id, HashWidth::Full)
+pub fn lower(plan: &DeltaPlan, id: NodeId, workers: &Workers) -> Result<Box<dyn Operator>> {
+    let instance = |_| instance(plan, id, HashWidth::Full, workers);
+    let instances = || (0..SHARDS).map(instance).collect::<Result<Vec<_>>>();
+    Ok(match division(plan, &plan.nodes[id]) {
+        Division::Whole => instance(0)?,
+        Division::Rows => Box::new(Sliced::new(instances()?, workers.clone())),
+        Division::Keys(routes) => Box::new(Sharded::new(instances()?, routes, workers.clone())),
+    })
 }
 
-/// As [`lower`], with only some bits of the hashes in use.
+/// Where the work of a node may be cut: between rows that do not meet in its state.
+fn division(plan: &DeltaPlan, node: &Node) -> Division {
+    let keys = |inputs: &[&[usize]]| {
+        if inputs.iter().all(|columns| columns.is_empty()) {
+            return Division::Whole;
+        }
+        Division::Keys(inputs.iter().map(|columns| Route::Key(Arc::from(*columns))).collect())
+    };
+    match &node.op {
+        Op::Filter(_) | Op::Unnest(_) => Division::Rows,
+        Op::Project(expressions) if expressions.iter().any(|e| !is_column(e)) => Division::Rows,
+        Op::Distinct => keys(&[&(0..node.schema.fields().len()).collect::<Vec<_>>()]),
+        Op::Aggregate(aggregate) if aggregate.keys.is_empty() => Division::Whole,
+        Op::Aggregate(aggregate) => {
+            let key = Arc::from(aggregate.keys.as_slice());
+            let input = &plan.nodes[node.inputs[0]].schema;
+            Division::Keys(vec![match reads(aggregate) {
+                Some(columns) => Route::KeyOf(key, Arc::new(Reads::new(input, &columns))),
+                None => Route::Key(key),
+            }])
+        }
+        Op::TopK(top) => keys(&[&top.partition]),
+        Op::Window(window) => keys(&[&window.partition]),
+        Op::Join(join) if join.left_keys.is_empty() => cross(plan, node, join.kind),
+        Op::Join(join) => keys(&[&join.left_keys, &join.right_keys]),
+        Op::Relation { .. } | Op::Recompute(_) | Op::Constant(_) | Op::Union | Op::Project(_) => {
+            Division::Whole
+        }
+    }
+}
+
+/// The columns that an aggregation reads, unless it keeps whole rows.
+fn reads(node: &AggregateNode) -> Option<BTreeSet<usize>> {
+    let mut columns: BTreeSet<usize> = node.keys.iter().copied().collect();
+    for call in &node.calls {
+        match &call.function {
+            AggregateFunction::End(_) | AggregateFunction::Holistic(_) => return None,
+            AggregateFunction::Moment { second, .. } => columns.extend(*second),
+            _ => {}
+        }
+        columns.extend(call.argument.into_iter().chain(call.filter));
+    }
+    Some(columns)
+}
+
+/// All pairs with the rows of a constant: every shard has all of those, and some rows of the other input.
+fn cross(plan: &DeltaPlan, node: &Node, kind: JoinKind) -> Division {
+    let schema = |input: usize| &plan.nodes[node.inputs[input]].schema;
+    let whole = |input: usize| Route::Key((0..schema(input).fields().len()).collect());
+    let is_constant = |input: usize| matches!(plan.nodes[node.inputs[input]].op, Op::Constant(_));
+    match (kind, is_constant(0), is_constant(1)) {
+        (JoinKind::Inner, false, true) => Division::Keys(vec![whole(0), Route::All]),
+        (JoinKind::Inner, true, false) => Division::Keys(vec![Route::All, whole(1)]),
+        _ => Division::Whole,
+    }
+}
+
+fn is_column(expression: &Expression) -> bool {
+    expression.physical.downcast_ref::<Column>().is_some()
+}
+
+/// The running form of node `id` of `plan` in one piece, with only some bits of the hashes in use.
 ///
 /// # Errors
 /// As [`lower`].
 pub fn lower_with(plan: &DeltaPlan, id: NodeId, width: HashWidth) -> Result<Box<dyn Operator>> {
+    instance(plan, id, width, &Workers::alone())
+}
+
+fn instance(
+    plan: &DeltaPlan,
+    id: NodeId,
+    width: HashWidth,
+    workers: &Workers,
+) -> Result<Box<dyn Operator>> {
     let node = &plan.nodes[id];
     let input = |i: usize| -> Result<&Node> {
         let missing = || Error::Internal(format!("node {id} has no input {i}"));
@@ -52,7 +146,8 @@ pub fn lower_with(plan: &DeltaPlan, id: NodeId, width: HashWidth) -> Result<Box<
             let input = input(0)?;
             let insert_only = input.properties.insert_only;
             let output = Arc::clone(&node.schema);
-            Box::new(Aggregate::new(aggregate, &input.schema, insert_only, output, width)?)
+            let made = Aggregate::new(aggregate, &input.schema, insert_only, output, width)?;
+            Box::new(made.with_workers(workers.clone()))
         }
         Op::Join(join) => {
             let inputs = [input(0)?.schema.as_ref(), input(1)?.schema.as_ref()];

@@ -14,11 +14,13 @@
 pub mod aggregate;
 pub mod constant;
 pub mod distinct;
-mod evaluate;
+pub(crate) mod evaluate;
 pub mod filter;
 pub mod join;
 pub mod project;
 pub mod row_error;
+pub mod sharded;
+pub mod sliced;
 pub mod top_k;
 pub mod union;
 pub mod unnest;
@@ -32,8 +34,11 @@ use levada_storage::epoch::Epoch;
 
 use crate::spill::SpillSpace;
 
-/// Version of the hash that orders runs and index; a run of another version is not loaded.
+/// Version of the hash that orders runs and index.
 pub const HASH_VERSION: u32 = 1;
+/// Version of the runs as a whole: of the hash, and of the parts that operators have; a run of another version is not
+/// loaded.
+pub const RUN_VERSION: u32 = 2;
 
 /// What an operator may know of the tick it takes part in.
 #[derive(Clone, Copy, Debug)]
@@ -80,6 +85,19 @@ impl OperatorMetrics {
     #[must_use]
     pub fn in_memory(&self) -> usize {
         usize::try_from(self.state_bytes.saturating_sub(self.spilled_bytes)).unwrap_or(usize::MAX)
+    }
+}
+
+impl std::iter::Sum for OperatorMetrics {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        all.fold(Self::default(), |sum, one| Self {
+            state_rows: sum.state_rows + one.state_rows,
+            state_bytes: sum.state_bytes + one.state_bytes,
+            spilled_bytes: sum.spilled_bytes + one.spilled_bytes,
+            state_rows_touched: sum.state_rows_touched + one.state_rows_touched,
+            rows_in: sum.rows_in + one.rows_in,
+            rows_out: sum.rows_out + one.rows_out,
+        })
     }
 }
 

@@ -24,7 +24,7 @@ use crate::definition::plan_stored_view;
 use crate::error::{Error, Result};
 use crate::graph::{NodeKey, Work};
 use crate::image::Image;
-use crate::operator::{HASH_VERSION, StateRun};
+use crate::operator::{RUN_VERSION, StateRun};
 use crate::relation::{Relation, Store};
 use crate::system;
 use crate::tick::{Backlog, Core};
@@ -193,7 +193,7 @@ impl Core {
             }
             let fingerprint = self.graph.node(*key).fingerprint.to_string();
             let Some(refs) = self.runs.get(&fingerprint) else { return Ok(false) };
-            if refs.iter().any(|r| r.hash_version != HASH_VERSION) {
+            if refs.iter().any(|r| r.hash_version != RUN_VERSION) {
                 return Ok(false);
             }
             loaded.push((*key, self.read_runs(refs)?));

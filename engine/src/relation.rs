@@ -23,12 +23,13 @@ use crate::arrangement::hash::HashWidth;
 use crate::arrangement::keyed::KeyedState;
 use crate::arrangement::log::ColumnLog;
 use crate::arrangement::view::LogView;
-use crate::arrangement::{Arrangement, Side};
+use crate::arrangement::{Arrangement, Side, together};
 use crate::error::{Error, Result};
 use crate::image::Image;
 use crate::pass::bits_schema;
 use crate::snapshot::RelationSnapshot;
 use crate::spill::{Holder, SpillSpace};
+use crate::workers::Workers;
 
 /// How a relation's rows are kept.
 pub(crate) enum Store {
@@ -60,6 +61,8 @@ pub(crate) struct Relation {
     pub(crate) key: Vec<usize>,
     /// The rows.
     pub(crate) store: Store,
+    /// Who shares its large deltas.
+    pub(crate) workers: Workers,
     errors: BTreeMap<ErrorRow, i64>,
     changed_at: Epoch,
     snapshot: Option<Arc<RelationSnapshot>>,
@@ -87,6 +90,7 @@ impl Relation {
             schema,
             key,
             store,
+            workers: Workers::alone(),
             errors: BTreeMap::new(),
             changed_at: Epoch(0),
             snapshot: None,
@@ -150,10 +154,10 @@ impl Relation {
             }
         }
         match &mut self.store {
-            Store::Resident { rows, .. } => rows.apply(delta)?,
+            Store::Resident { rows, .. } => rows.apply_with(delta, &self.workers)?,
             Store::Append { young, .. } => {
-                for batch in &delta.ok {
-                    young.append(batch.columns.columns(), batch.len())?;
+                for batch in together(&delta.ok)? {
+                    young.append_with(batch.columns.columns(), batch.len(), &self.workers)?;
                 }
             }
         }

@@ -13,11 +13,13 @@ use crate::error::Result;
 use crate::relation::Relation;
 use crate::snapshot::Relations;
 use crate::spill::{Holder, SpillSpace};
+use crate::workers::Workers;
 
 /// The relations by identifier.
 pub(crate) struct RelationSet {
     relations: BTreeMap<u32, Relation>,
     memory: Arc<dyn MemoryPool>,
+    workers: Workers,
     /// What each relation takes of it.
     held: BTreeMap<u32, MemoryReservation>,
     /// May have changed since the last publication.
@@ -46,11 +48,12 @@ impl Holder for HeldRelation<'_> {
 }
 
 impl RelationSet {
-    /// No relations; those to come take from `memory`.
-    pub(crate) fn new(memory: Arc<dyn MemoryPool>) -> Self {
+    /// No relations; those to come take from `memory`, and `workers` share their large deltas.
+    pub(crate) fn new(memory: Arc<dyn MemoryPool>, workers: Workers) -> Self {
         Self {
             relations: BTreeMap::new(),
             memory,
+            workers,
             held: BTreeMap::new(),
             touched: BTreeSet::new(),
             published: Relations::default(),
@@ -70,7 +73,8 @@ impl RelationSet {
     }
 
     /// Adds a relation, or puts one back.
-    pub(crate) fn insert(&mut self, relation: Relation) {
+    pub(crate) fn insert(&mut self, mut relation: Relation) {
+        relation.workers = self.workers.clone();
         self.touched.insert(relation.id);
         self.relations.insert(relation.id, relation);
     }

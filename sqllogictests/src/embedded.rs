@@ -26,6 +26,15 @@ use crate::text;
 /// Rows of a result with their schema.
 pub type Table = (SchemaRef, Vec<RecordBatch>);
 
+/// Options by which every delta is a large one, which several threads share.
+pub const SHARED: OpenOptions = OpenOptions {
+    memory_limit: None,
+    state_memory: None,
+    spill_folder: None,
+    threads: Some(3),
+    large_rows: Some(1),
+};
+
 /// A database in this process with one session.
 pub struct Embedded {
     folder: PathBuf,
@@ -43,10 +52,10 @@ impl Embedded {
         Self::open_with(folder, OpenOptions::default()).await
     }
 
-    /// As [`Embedded::open`], with options that also hold when it is opened again.
+    /// As [`Embedded::open`], with options that it keeps.
     ///
     /// # Errors
-    /// When the database cannot be opened.
+    /// As [`Embedded::open`].
     pub async fn open_with(folder: &Path, options: OpenOptions) -> Result<Self> {
         let (folder, settings) = (folder.to_owned(), Vec::new());
         let mut embedded = Self { folder, options, open: None, settings };

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `batch` | it runs as written |
 //! | `rows` | each row it adds or takes away is an epoch |
-//! | `random` | its change is cut into random epochs with retractions and noise that cancels out |
+//! | `random` | its change is cut into random epochs with retractions and noise that cancels out; threads share each |
 //! | `crash` | like `rows` or `random`, and the database is dropped and reopened between epochs |
 //!
 //! In all but the first, a *reference* database runs every statement as written. The difference it makes
@@ -17,12 +17,13 @@ use std::path::Path;
 use anyhow::{Context, Result, bail, ensure};
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
+use levada_engine::client::OpenOptions;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use crate::bag::{Bag, Change};
 use crate::class::{Class, classify};
-use crate::embedded::Embedded;
+use crate::embedded::{Embedded, SHARED};
 use crate::epochs;
 use crate::oracle::{Depth, Oracle};
 use crate::target::{Answer, Failure, Target};
@@ -80,7 +81,8 @@ impl Databases {
     /// # Errors
     /// When one cannot be opened.
     pub async fn open(mode: Mode, seed: u64, folder: &Path) -> Result<Self> {
-        let subject = Embedded::open(&subfolder(folder, "subject")?).await?;
+        let options = if mode == Mode::Random { SHARED } else { OpenOptions::default() };
+        let subject = Embedded::open_with(&subfolder(folder, "subject")?, options).await?;
         let reference = match mode {
             Mode::Batch => None,
             _ => Some(Embedded::open(&subfolder(folder, "reference")?).await?),

@@ -189,6 +189,12 @@ impl Delta {
         }
     }
 
+    /// Moves everything of `other` here.
+    pub fn append(&mut self, mut other: Self) {
+        self.ok.append(&mut other.ok);
+        self.err.append(&mut other.err);
+    }
+
     /// Adds everything of `other`.
     pub fn extend(&mut self, other: &Self) {
         self.ok.extend(other.ok.iter().cloned());

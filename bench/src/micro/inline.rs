@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use levada_engine::workers::Workers;
 use levada_planner::delta_plan::{DeltaPlan, Node, Op};
 use levada_storage::delta::{Delta, DeltaBatch};
 
@@ -27,7 +28,8 @@ pub(super) fn run() -> anyhow::Result<()> {
         let link = View::plan(LINK, std::slice::from_ref(&table), true)?;
         let plan = chain(&link.delta_plan);
         let operators = plan.nodes.len() - 1;
-        let mut maintained = Maintained::new(&plan, &link.schema, Keep::Sum, None)?;
+        let mut maintained =
+            Maintained::new(&plan, &link.schema, Keep::Sum, None, &Workers::alone())?;
         let delta = Delta::of(table.batches.into_iter().map(DeltaBatch::inserts));
         let tick = BTreeMap::from([(FIRST_ID, delta)]);
         for _ in 0..TICKS {

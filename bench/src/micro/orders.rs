@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::ensure;
+use levada_engine::workers::Workers;
 use levada_storage::delta::Delta;
 
 use super::Micro;
@@ -42,12 +43,14 @@ pub(super) async fn run(micro: &Micro) -> anyhow::Result<()> {
     let deltas = deltas.collect::<anyhow::Result<Vec<_>>>()?;
     let sizes: Vec<usize> = workload.deltas.iter().map(|entry| entry.size).collect();
     let last = if micro.verify { Some(after(&tables, &deltas)?) } else { None };
+    let workers = Workers::new(Some(micro.threads));
     for (name, sql) in VIEWS {
         if !micro.view.is_empty() && !micro.view.iter().any(|asked| asked == name) {
             continue;
         }
         let view = View::plan(sql, &tables, false)?;
-        let maintained = measure(name, &view, &tables, sizes.iter().copied().zip(&deltas))?;
+        let maintained =
+            measure(name, &workers, &view, &tables, sizes.iter().copied().zip(&deltas))?;
         if micro.profile {
             maintained.print_profile(name)?;
         }
@@ -62,12 +65,14 @@ pub(super) async fn run(micro: &Micro) -> anyhow::Result<()> {
 
 fn measure<'a>(
     name: &str,
+    workers: &Workers,
     view: &View,
     tables: &[Table],
     deltas: impl Iterator<Item = (usize, &'a BTreeMap<u32, Delta>)>,
 ) -> anyhow::Result<Maintained> {
     reset_peak();
-    let mut maintained = Maintained::new(&view.delta_plan, &view.schema, Keep::Rows, None)?;
+    let (plan, schema) = (&view.delta_plan, &view.schema);
+    let mut maintained = Maintained::new(plan, schema, Keep::Rows, None, workers)?;
     maintained.tick(&whole(tables))?;
     let line = |what: &str| Line::new("orders", "memory", name).with("what", what);
     line("initial").with("ms", last_ms(&maintained)).print()?;
@@ -95,7 +100,8 @@ fn after(tables: &[Table], deltas: &[BTreeMap<u32, Delta>]) -> anyhow::Result<Ve
     let mut last = Vec::new();
     for table in tables {
         let view = View::plan(&format!("SELECT * FROM {}", table.name), tables, false)?;
-        let mut maintained = Maintained::new(&view.delta_plan, &view.schema, Keep::Rows, None)?;
+        let (plan, schema, workers) = (&view.delta_plan, &view.schema, Workers::alone());
+        let mut maintained = Maintained::new(plan, schema, Keep::Rows, None, &workers)?;
         maintained.tick(&whole(tables))?;
         deltas.iter().try_for_each(|delta| maintained.tick(delta))?;
         last.push(Table { batches: maintained.rows()?, ..table.clone() });

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use levada_engine::workers::Workers;
 use levada_storage::delta::{Delta, DeltaBatch};
 
 use super::touched::numbers;
@@ -34,7 +35,8 @@ pub(super) fn run() -> anyhow::Result<()> {
     let tick = BTreeMap::from([(FIRST_ID, delta)]);
     for (name, sql) in QUERIES {
         let view = View::plan(sql, &tables, false)?;
-        let mut maintained = Maintained::new(&view.delta_plan, &view.schema, Keep::Sum, None)?;
+        let mut maintained =
+            Maintained::new(&view.delta_plan, &view.schema, Keep::Sum, None, &Workers::alone())?;
         maintained.tick(&whole(&tables))?;
         let before = maintained.busiest();
         maintained.tick(&tick)?;

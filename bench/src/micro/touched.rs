@@ -8,6 +8,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch};
+use levada_engine::workers::Workers;
 use levada_storage::delta::{Delta, DeltaBatch};
 
 use crate::maintained::{Keep, Maintained};
@@ -70,7 +71,8 @@ fn touched(sql: &str, rows: i64) -> anyhow::Result<u64> {
     let row = |i: i64| [i / PER_KEY, i];
     let tables = [numbers(FIRST_ID, "t", 0..rows, row)?, numbers(FIRST_ID + 1, "u", 0..rows, row)?];
     let view = View::plan(sql, &tables, false)?;
-    let mut maintained = Maintained::new(&view.delta_plan, &view.schema, Keep::Sum, None)?;
+    let mut maintained =
+        Maintained::new(&view.delta_plan, &view.schema, Keep::Sum, None, &Workers::alone())?;
     maintained.tick(&whole(&tables))?;
     let before = maintained.touched();
     // Half of it inserts rows of known keys, half of it deletes rows.

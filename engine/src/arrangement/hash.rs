@@ -22,11 +22,15 @@ use half::f16;
 
 use crate::error::Result;
 pub use crate::operator::HASH_VERSION;
+use crate::workers::Workers;
 
 /// The hash before the first column.
 const SEED: u64 = 0x4c65_7661_6461_0001;
 /// The word of a NULL.
 const NULL: u64 = 0x9ae1_6a3b_2f90_404f;
+
+/// Rows that one thread hashes at a time.
+const PART_ROWS: usize = 4096;
 
 /// How many bits of the hash are used: all, or few so that tests meet collisions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -73,6 +77,27 @@ pub fn hash_columns(columns: &[ArrayRef], rows: usize, width: HashWidth) -> Resu
     };
     hashes.iter_mut().for_each(|h| *h &= mask);
     Ok(hashes)
+}
+
+/// As [`hash_columns`]; `workers` share the rows when they are many.
+///
+/// # Errors
+/// As [`hash_columns`].
+pub fn hash_with(
+    columns: Vec<ArrayRef>,
+    rows: usize,
+    width: HashWidth,
+    workers: &Workers,
+) -> Result<Vec<u64>> {
+    if !workers.pays(rows) {
+        return hash_columns(&columns, rows, width);
+    }
+    let parts = (0..rows).step_by(PART_ROWS).map(|from| (from, PART_ROWS.min(rows - from)));
+    let hashed = workers.map(parts.collect(), move |(from, rows)| {
+        let part: Vec<ArrayRef> = columns.iter().map(|column| column.slice(from, rows)).collect();
+        hash_columns(&part, rows, width)
+    });
+    Ok(hashed.into_iter().collect::<Result<Vec<_>>>()?.concat())
 }
 
 /// A value as one word.

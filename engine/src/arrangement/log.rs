@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! row id -> chunk (id / 8192) -> piece -> offset            columns of a piece: immutable arrays
-//! [8192][8192]...[4096|512|64|8|1|1]                        only the last chunk has several pieces
+//! [8192][5000|3192]...[4096|512|64|8|1|1]                   only the last chunk has many pieces
 //! tombstones: one bitmap per chunk that has any, copied when a reader holds it
 //! ```
 //! Small appends make small pieces; eight of a size are joined into one, so a row is copied
@@ -18,11 +18,14 @@ use arrow::datatypes::{DataType, SchemaRef};
 use crate::arrangement::view::LogView;
 use crate::error::{Error, Result};
 use crate::spill::SpillSpace;
+use crate::workers::Workers;
 
 /// Rows of a full chunk.
 pub const CHUNK_ROWS: u32 = 8192;
 /// Pieces of a size class (powers of this number) that are joined.
 const FANIN: u32 = 8;
+/// Pieces of a full chunk at most: so few are as good as one, and need no copy.
+const FULL_PIECES: usize = 4;
 
 /// Tombstones of one chunk.
 pub(crate) type Bits = [u64; CHUNK_ROWS as usize / 64];
@@ -169,27 +172,43 @@ impl ColumnLog {
     /// # Errors
     /// When the log holds 2^31 rows or pieces cannot be joined.
     pub fn append(&mut self, columns: &[ArrayRef], rows: usize) -> Result<()> {
+        self.append_with(columns, rows, &Workers::alone())
+    }
+
+    /// As [`ColumnLog::append`]; `workers` share the copying when the rows are many.
+    ///
+    /// # Errors
+    /// As [`ColumnLog::append`].
+    pub fn append_with(
+        &mut self,
+        columns: &[ArrayRef],
+        rows: usize,
+        workers: &Workers,
+    ) -> Result<()> {
         let total = self.rows as usize + rows;
         if total >= (1 << 31) - 1 {
             return Err(Error::Internal("a log is limited to 2147483646 rows".to_owned()));
         }
         let mut from = 0;
+        let mut parts = Vec::new();
         while from < rows {
-            let used = self.rows % CHUNK_ROWS;
-            if used == 0 {
+            let used = (self.rows as usize + from) % CHUNK_ROWS as usize;
+            let n = (rows - from).min(CHUNK_ROWS as usize - used);
+            parts.push((from, n));
+            from += n;
+        }
+        for ((_, n), part) in parts.iter().zip(copies(columns, &parts, rows, workers)) {
+            if self.rows % CHUNK_ROWS == 0 {
                 self.chunks.push(Arc::default());
                 self.dead.push(None);
             }
-            let n = (rows - from).min((CHUNK_ROWS - used) as usize);
-            let part = columns.iter().map(|c| owned(&c.slice(from, n))).collect();
-            let n_rows = u32::try_from(n).unwrap_or(CHUNK_ROWS);
+            let rows = u32::try_from(*n).unwrap_or(CHUNK_ROWS);
             let chunk = Arc::make_mut(self.chunks.last_mut().expect("the chunk was just made"));
             let before = (chunk.bytes(), chunk.spilled());
-            chunk.push(part, n_rows)?;
+            chunk.push(part, rows, workers)?;
             self.bytes = self.bytes + chunk.bytes() - before.0;
             self.spilled = self.spilled + chunk.spilled() - before.1;
-            self.rows += n_rows;
-            from += n;
+            self.rows += rows;
         }
         Ok(())
     }
@@ -285,11 +304,14 @@ impl Chunk {
         self.pieces.partition_point(|p| p.start <= offset) - 1
     }
 
-    fn push(&mut self, columns: Vec<ArrayRef>, rows: u32) -> Result<()> {
+    fn push(&mut self, columns: Vec<ArrayRef>, rows: u32, workers: &Workers) -> Result<()> {
         let start = self.pieces.last().map_or(0, |p| p.start + p.rows);
         self.pieces.push(Piece::new(start, rows, columns));
+        if start + rows == CHUNK_ROWS && self.pieces.len() > FULL_PIECES {
+            return self.join_last(self.pieces.len(), workers);
+        }
         if start + rows == CHUNK_ROWS {
-            return self.join_last(self.pieces.len());
+            return Ok(());
         }
         loop {
             let class = self.pieces.last().map_or(0, |p| p.rows.ilog(FANIN));
@@ -297,23 +319,29 @@ impl Chunk {
             if same < FANIN as usize {
                 return Ok(());
             }
-            self.join_last(same)?;
+            self.join_last(same, workers)?;
         }
     }
 
     /// Makes one piece of the last `n`.
-    fn join_last(&mut self, n: usize) -> Result<()> {
+    fn join_last(&mut self, n: usize, workers: &Workers) -> Result<()> {
         if n < 2 {
             return Ok(());
         }
         let parts = self.pieces.split_off(self.pieces.len() - n);
-        let columns = (0..parts[0].columns.len()).map(|c| {
-            let arrays: Vec<&dyn Array> = parts.iter().map(|p| p.columns[c].as_ref()).collect();
+        let (start, rows) = (parts[0].start, parts.iter().map(|p| p.rows).sum());
+        let columns = 0..parts[0].columns.len();
+        let join = move |column: usize| {
+            let arrays: Vec<&dyn Array> =
+                parts.iter().map(|p| p.columns[column].as_ref()).collect();
             Ok(owned(&concat(&arrays)?))
-        });
-        let columns = columns.collect::<Result<Vec<_>>>()?;
-        let rows = parts.iter().map(|p| p.rows).sum();
-        self.pieces.push(Piece::new(parts[0].start, rows, columns));
+        };
+        let columns: Result<Vec<_>> = if workers.pays(rows as usize) {
+            workers.map(columns.collect(), join).into_iter().collect()
+        } else {
+            columns.map(join).collect()
+        };
+        self.pieces.push(Piece::new(start, rows, columns?));
         Ok(())
     }
 }
@@ -337,6 +365,22 @@ impl Piece {
         let alive = |row: u32| dead[(row / 64) as usize] >> (row % 64) & 1 == 0;
         (self.start..self.start + self.rows).map(|row| Some(alive(row))).collect()
     }
+}
+
+/// The columns of each part (first row and number of rows), with buffers of their own.
+fn copies(
+    columns: &[ArrayRef],
+    parts: &[(usize, usize)],
+    rows: usize,
+    workers: &Workers,
+) -> Vec<Vec<ArrayRef>> {
+    let slice = |(from, n): (usize, usize)| columns.iter().map(move |c| c.slice(from, n));
+    if !workers.pays(rows) || columns.is_empty() {
+        return parts.iter().map(|part| slice(*part).map(|c| owned(&c)).collect()).collect();
+    }
+    let slices = parts.iter().flat_map(|part| slice(*part)).collect();
+    let copies = workers.map(slices, |slice: ArrayRef| owned(&slice));
+    copies.chunks(columns.len()).map(<[ArrayRef]>::to_vec).collect()
 }
 
 /// The array with buffers of its own, as long as needed.

@@ -24,6 +24,7 @@ mod holistic;
 mod integer;
 mod moment;
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, UInt32Array};
@@ -41,6 +42,10 @@ use crate::operator::aggregate::call::{Class, Failures, Grouped, Side, Slice, cl
 use crate::operator::evaluate::batch_of;
 use crate::operator::{Operator, OperatorMetrics, RunSink, SLICE_ROWS, StateRun, Tick, slices};
 use crate::spill::SpillSpace;
+use crate::workers::Workers;
+
+/// Rows of a slice whose calls are worth a thread each.
+const SHARED_ROWS: usize = 4 * SLICE_ROWS;
 
 /// The operator.
 pub struct Aggregate {
@@ -50,6 +55,7 @@ pub struct Aggregate {
     schema: SchemaRef,
     /// Whether the row of a global group has been emitted.
     started: bool,
+    workers: Workers,
     metrics: OperatorMetrics,
 }
 
@@ -58,6 +64,30 @@ struct Call {
     class: Box<dyn Class>,
     /// First of its words in a group's slot.
     at: usize,
+}
+
+/// A slice of rows and their groups.
+struct Rows {
+    columns: Vec<ArrayRef>,
+    slots: Vec<u32>,
+    weights: Vec<i64>,
+}
+
+impl Rows {
+    /// What of the rows a call sees; `masked` takes the weights where it sees not all.
+    fn slice<'a>(&'a self, call: &AggregateCall, masked: &'a mut Vec<i64>) -> Slice<'a> {
+        let weights = match call.filter {
+            None => &self.weights,
+            Some(filter) => {
+                let passes = self.columns[filter].as_boolean().iter();
+                let passes = passes.map(|f| i64::from(f == Some(true)));
+                masked.extend(self.weights.iter().zip(passes).map(|(w, f)| w * f));
+                masked
+            }
+        };
+        let values = call.argument.map(|a| &self.columns[a]);
+        Slice { slots: &self.slots, weights, values, columns: &self.columns }
+    }
 }
 
 /// The groups met in a tick, and their output before it.
@@ -99,8 +129,15 @@ impl Aggregate {
             groups: KeyedState::new(keys, words, width),
             schema: output,
             started: false,
+            workers: Workers::alone(),
             metrics: OperatorMetrics::default(),
         })
+    }
+
+    /// The same, whose calls share large ticks among `workers`.
+    #[must_use]
+    pub fn with_workers(self, workers: Workers) -> Self {
+        Self { workers, ..self }
     }
 
     fn is_global(&self) -> bool {
@@ -127,23 +164,41 @@ impl Aggregate {
         for (slot, weight) in found.slots.iter().zip(&weights) {
             self.groups.add_weight(*slot, *weight);
         }
+        let (columns, slots) = (batch.columns.columns().to_vec(), found.slots);
+        let rows = Arc::new(Rows { columns, slots, weights });
+        self.prepare(&rows)?;
         for call in &mut self.calls {
-            let masked;
-            let weights = match call.node.filter {
-                None => &weights,
-                Some(filter) => {
-                    let filter = batch.columns.column(filter).as_boolean();
-                    let passes = filter.iter().map(|f| i64::from(f == Some(true)));
-                    masked = weights.iter().zip(passes).map(|(w, f)| w * f).collect::<Vec<_>>();
-                    &masked
-                }
-            };
-            let values = call.node.argument.map(|a| batch.columns.column(a));
-            let columns = batch.columns.columns();
-            let slice = Slice { slots: &found.slots, weights, values, columns };
-            call.class.update(&mut self.groups, call.at, &slice)?;
+            call.class.update(
+                &mut self.groups,
+                call.at,
+                &rows.slice(&call.node, &mut Vec::new()),
+            )?;
         }
         Ok(())
+    }
+
+    /// Lets the calls do what they need no groups for: together if that is much.
+    fn prepare(&mut self, rows: &Arc<Rows>) -> Result<()> {
+        let prepare = |call: &mut Call, rows: &Rows| {
+            call.class.prepare(&rows.slice(&call.node, &mut Vec::new()))
+        };
+        let heavy = self.calls.iter().filter(|call| call.class.prepares()).count();
+        if heavy < 2 || !self.workers.pays(rows.slots.len()) {
+            return self.calls.iter_mut().try_for_each(|call| prepare(call, rows));
+        }
+        let rows = Arc::clone(rows);
+        let prepared = self.workers.map(std::mem::take(&mut self.calls), move |mut call| {
+            let run = AssertUnwindSafe(|| prepare(&mut call, &rows));
+            let result = catch_unwind(run);
+            (call, result)
+        });
+        let (calls, results): (Vec<_>, Vec<_>) = prepared.into_iter().unzip();
+        self.calls = calls;
+        let result = |result| match result {
+            Ok(result) => result,
+            Err(panic) => resume_unwind(panic),
+        };
+        results.into_iter().try_for_each(result)
     }
 
     /// Reads the output of the groups from `first` on, which nothing in this tick has changed yet.
@@ -276,7 +331,9 @@ impl Operator for Aggregate {
             touched.hashes = found.hashes;
             self.read_old(0, &mut touched)?;
         }
-        for batch in inputs[0].ok.iter().flat_map(|b| slices(b, SLICE_ROWS)) {
+        let heavy = self.calls.iter().filter(|call| call.class.prepares()).count();
+        let slice_rows = if heavy > 1 { SHARED_ROWS } else { SLICE_ROWS };
+        for batch in inputs[0].ok.iter().flat_map(|b| slices(b, slice_rows)) {
             self.metrics.rows_in += batch.len() as u64;
             self.add(&batch, &mut touched)?;
         }

@@ -10,9 +10,10 @@ use datafusion::datasource::MemTable;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::prelude::SessionContext;
 use levada_engine::arrangement::hash::HashWidth;
-use levada_engine::lower::lower_with;
+use levada_engine::lower::{lower, lower_with};
 use levada_engine::operator::{Operator, StateRun, Tick};
 use levada_engine::spill::SpillSpace;
+use levada_engine::workers::Workers;
 use levada_planner::aggregate::aggregate_functions;
 use levada_planner::delta_plan::{DeltaPlan, Expression, Fingerprint, Node, Op, Properties};
 use levada_storage::delta::Delta;
@@ -22,6 +23,9 @@ use crate::rows::{Relation, Rng, batch, schema};
 
 /// A bag of rows as text, with the sum of their weights.
 pub(crate) type Bag = BTreeMap<String, i64>;
+
+/// Makes the operator at the root of a plan.
+type Made<'a> = dyn Fn(&DeltaPlan) -> levada_engine::Result<Box<dyn Operator>> + 'a;
 
 /// An operator and the query that says what it means.
 pub(crate) struct Case {
@@ -72,19 +76,27 @@ impl Case {
                 [HashWidth::Full, HashWidth::Bits(4), HashWidth::Bits(0)].into_iter().enumerate()
             {
                 for restore_every in [0, 4] {
-                    self.run(seed as u64 + 1, width, restore_every).await;
+                    let made = |plan: &DeltaPlan| lower_with(plan, plan.root, width);
+                    self.run(seed as u64 + 1, &made, &format!("{width:?}"), restore_every).await;
+                }
+            }
+            let shared = Workers::new(Some(3)).from_rows(1);
+            for (seed, workers) in [Workers::alone(), shared].iter().enumerate() {
+                for restore_every in [0, 4] {
+                    let made = |plan: &DeltaPlan| lower(plan, plan.root, workers);
+                    self.run(seed as u64 + 4, &made, "in shards", restore_every).await;
                 }
             }
         });
     }
 
-    async fn run(&self, seed: u64, width: HashWidth, restore_every: usize) {
+    async fn run(&self, seed: u64, made: &Made<'_>, how: &str, restore_every: usize) {
         let mut rng = Rng(seed.wrapping_mul(0x5851_f42d_4c95_7f2d));
         let relations = 1 + self.inputs.iter().max().copied().unwrap_or(0);
         let mut tables: Vec<Relation> =
             (0..relations).map(|_| Relation::new(self.insert_only)).collect();
         let plan = self.plan(self.oracle(&tables).await.0);
-        let fresh = || lower_with(&plan, plan.root, width).expect("an operator");
+        let fresh = || made(&plan).expect("an operator");
         let mut operator = fresh();
         let folder = tempfile::tempdir().expect("a folder");
         let space = Arc::new(SpillSpace::new(folder.path().to_owned()));
@@ -105,7 +117,7 @@ impl Case {
             assert!(out.err.is_empty(), "{}: error rows {:?}", self.sql, out.err);
             add(&mut sum, &out);
             let (_, expected) = self.oracle(&tables).await;
-            assert_eq!(sum, expected, "{} seed {seed} {width:?} tick {number}", self.sql);
+            assert_eq!(sum, expected, "{} seed {seed} {how} tick {number}", self.sql);
             if rng.below(6) == 0 {
                 operator.spill(&space, usize::MAX).expect("there is room on the disk");
             }

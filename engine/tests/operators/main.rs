@@ -2,8 +2,8 @@
 //! DataFusion computes from the sum of its inputs, bit for bit.
 //!
 //! Ticks are random: insertions, retractions, rows that come and go in one tick, weights other than 1,
-//! NULL, NaN, both zeros, empty and long strings. Every case runs with 64, 4 and 0 bits of hash, in one
-//! life and with its state frozen and restored between ticks.
+//! NULL, NaN, both zeros, empty and long strings. Every case runs with 64, 4 and 0 bits of hash and in
+//! shards, on one thread and on several, in one life and with its state frozen and restored between ticks.
 
 mod aggregates;
 mod batch;
@@ -11,5 +11,6 @@ mod errors;
 mod harness;
 mod joins;
 mod rows;
+mod shards;
 mod top_k;
 mod unary;

@@ -49,6 +49,9 @@ pub(super) struct Serve {
     /// Folder for state that does not fit into memory; by default the data folder if it is a local one.
     #[arg(long, value_name = "PATH")]
     spill_folder: Option<PathBuf>,
+    /// Threads that share a large change; by default one per processor.
+    #[arg(long, value_name = "NUMBER")]
+    threads: Option<usize>,
     /// Write the ports as a line of JSON to this file once the server is ready.
     #[arg(long, value_name = "PATH")]
     ready_file: Option<PathBuf>,
@@ -83,6 +86,8 @@ impl Serve {
             memory_limit: self.memory_limit,
             state_memory: self.state_memory,
             spill_folder: self.spill_folder.clone(),
+            threads: self.threads,
+            ..OpenOptions::default()
         };
         let database = tokio::select! {
             opened = Database::open_with(&self.data, options) => opened.map_err(|error| self.refused(error))?,

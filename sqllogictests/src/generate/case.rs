@@ -13,7 +13,7 @@ use super::delta::{Contents, Epoch};
 use super::query::Query;
 use super::schema::Table;
 use crate::class::{Class, View};
-use crate::embedded::Embedded;
+use crate::embedded::{Embedded, SHARED};
 use crate::oracle::{Depth, Oracle};
 use crate::text;
 
@@ -28,8 +28,8 @@ pub struct Case {
     pub epochs: Vec<Epoch>,
     /// Epochs after which the database crashes and is opened again.
     pub crashes: Vec<usize>,
-    /// Bytes of state that stay in memory; all of it by default.
-    pub state_memory: Option<usize>,
+    /// How the database is opened: deltas are small or large.
+    pub options: OpenOptions,
 }
 
 /// What a run did.
@@ -60,14 +60,11 @@ impl Case {
         let mut contents = Contents::new(&tables);
         let epochs: Vec<Epoch> = (0..epochs).map(|_| contents.epoch(&tables, &mut rng)).collect();
         let crashes = (0..epochs.len()).filter(|_| rng.random_bool(0.1)).collect();
-        let state_memory = rng.random_bool(0.3).then_some(0);
-        Self { tables, views, epochs, crashes, state_memory }
-    }
-
-    /// How its database is opened.
-    #[must_use]
-    pub fn options(&self) -> OpenOptions {
-        OpenOptions { state_memory: self.state_memory, ..OpenOptions::default() }
+        let options = OpenOptions {
+            state_memory: rng.random_bool(0.3).then_some(0),
+            ..if seed % 3 == 0 { SHARED } else { OpenOptions::default() }
+        };
+        Self { tables, views, epochs, crashes, options }
     }
 
     /// Runs the case in a database below `folder`.
@@ -75,7 +72,7 @@ impl Case {
     /// # Errors
     /// The first difference, with its epoch.
     pub async fn run(&self, folder: &Path) -> Result<Outcome> {
-        let mut database = Embedded::open_with(folder, self.options()).await?;
+        let mut database = Embedded::open_with(folder, self.options.clone()).await?;
         let mut oracle = Oracle::default();
         let mut outcome = Outcome::default();
         for table in &self.tables {

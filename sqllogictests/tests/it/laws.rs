@@ -7,12 +7,14 @@
 //! | disjoint tables commute | the epochs as they are | table by table |
 //! | memory does not matter | all state in memory | all of it in files |
 //! | a view has no history | made before the rows | between them; after them |
+//! | threads do not matter | deltas go through one thread | several share each |
 //! | a condition parts the rows | `q` | `q` where `p`, where not `p`, where `p` is unknown |
 
 use std::path::Path;
 
+use levada_engine::client::OpenOptions;
 use levada_sqllogictests::bag::Bag;
-use levada_sqllogictests::embedded::Embedded;
+use levada_sqllogictests::embedded::{Embedded, SHARED};
 use levada_sqllogictests::generate::case::Case;
 use levada_sqllogictests::generate::delta::{Contents, Epoch};
 use levada_sqllogictests::generate::expression::Expression;
@@ -39,11 +41,12 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
 
 /// A case without crashes.
 fn case(seed: u64) -> Case {
-    Case { crashes: Vec::new(), state_memory: None, ..Case::random(seed, VIEWS, EPOCHS, 4) }
+    let options = OpenOptions::default();
+    Case { crashes: Vec::new(), options, ..Case::random(seed, VIEWS, EPOCHS, 4) }
 }
 
 async fn with_tables(case: &Case, folder: &Path) -> Embedded {
-    let mut database = Embedded::open_with(folder, case.options()).await.unwrap();
+    let mut database = Embedded::open_with(folder, case.options.clone()).await.unwrap();
     for table in &case.tables {
         database.run(&table.sql()).await.unwrap();
     }
@@ -128,13 +131,17 @@ fn ticks_split_merge_and_commute_and_views_have_no_history() {
         let case = case(seed);
         block_on(async {
             let plain = run(&case, &case.epochs, 0).await;
+            let shared = Case { options: SHARED, ..case.clone() };
+            let other = run(&shared, &case.epochs, 0).await;
+            assert_same("several threads", seed, &case, &plain, &other);
             let other = run(&case, &split(&case.epochs), 0).await;
             assert_same("each change alone", seed, &case, &plain, &other);
             if case.tables.iter().all(|table| !table.keyed) {
                 let other = run(&case, &merged(&case, &case.epochs), 0).await;
                 assert_same("all changes together", seed, &case, &plain, &other);
             }
-            let spilled = Case { state_memory: Some(0), ..case.clone() };
+            let options = OpenOptions { state_memory: Some(0), ..OpenOptions::default() };
+            let spilled = Case { options, ..case.clone() };
             let other = run(&spilled, &case.epochs, 0).await;
             assert_same("all state in files", seed, &case, &plain, &other);
             let mut by_table = case.epochs.clone();

@@ -73,7 +73,18 @@ pub(super) trait Class: Send {
     /// Words it needs in a slot; a fresh slot holds zeros.
     fn words(&self) -> usize;
 
-    /// Adds a slice.
+    /// Whether [`Class::prepare`] is most of the work.
+    fn prepares(&self) -> bool {
+        false
+    }
+
+    /// What of adding a slice needs nothing of the groups; [`Class::update`] follows.
+    fn prepare(&mut self, slice: &Slice) -> Result<()> {
+        let _ = slice;
+        Ok(())
+    }
+
+    /// Adds the slice that was prepared.
     fn update(&mut self, groups: &mut KeyedState, at: usize, slice: &Slice) -> Result<()>;
 
     /// Checks what the slices of a tick left behind.

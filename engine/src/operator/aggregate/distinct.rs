@@ -20,6 +20,16 @@ pub(super) struct Distinct {
     counts: KeyedState,
     /// Counts that are below zero between the slices of a tick.
     negative: i64,
+    /// Of the slice that was prepared.
+    edges: Edges,
+}
+
+/// Values that appear in their groups or vanish.
+#[derive(Default)]
+struct Edges {
+    slots: Vec<u32>,
+    weights: Vec<i64>,
+    values: Option<ArrayRef>,
 }
 
 impl Distinct {
@@ -30,7 +40,7 @@ impl Distinct {
             Field::new("value", value.clone(), true),
         ]);
         let counts = KeyedState::new(Arc::new(schema), 0, width);
-        Self { inner, counts, negative: 0 }
+        Self { inner, counts, negative: 0, edges: Edges::default() }
     }
 }
 
@@ -39,7 +49,12 @@ impl Class for Distinct {
         self.inner.words()
     }
 
-    fn update(&mut self, groups: &mut KeyedState, at: usize, slice: &Slice) -> Result<()> {
+    fn prepares(&self) -> bool {
+        true
+    }
+
+    fn prepare(&mut self, slice: &Slice) -> Result<()> {
+        self.edges = Edges::default();
         let Some(values) = slice.values else { return Ok(()) };
         let (mut rows, mut slots, mut weights) = (Vec::new(), Vec::new(), Vec::new());
         slice.each(|row, slot, weight| {
@@ -62,22 +77,30 @@ impl Class for Distinct {
             }
             self.counts.add_weight(*count, *weight);
         }
-        let (mut edges, mut edge_slots, mut edge_weights) = (Vec::new(), Vec::new(), Vec::new());
+        let mut edges = Vec::new();
         for (row, count, before) in touched {
             let after = self.counts.weight(count);
             self.negative += i64::from(after < 0) - i64::from(before < 0);
             if (before > 0) != (after > 0) {
                 edges.push(to_u32(row)?);
-                edge_slots.push(slots[row]);
-                edge_weights.push(if after > 0 { 1 } else { -1 });
+                self.edges.slots.push(slots[row]);
+                self.edges.weights.push(if after > 0 { 1 } else { -1 });
             }
             if after == 0 {
                 self.counts.remove(count, found.hashes[row]);
             }
         }
-        let values = take(&values, &UInt32Array::from(edges), None)?;
-        let (slots, weights) = (&edge_slots[..], &edge_weights[..]);
+        self.edges.values = Some(take(&values, &UInt32Array::from(edges), None)?);
+        Ok(())
+    }
+
+    fn update(&mut self, groups: &mut KeyedState, at: usize, _slice: &Slice) -> Result<()> {
+        let Edges { slots, weights, values: Some(values) } = std::mem::take(&mut self.edges) else {
+            return Ok(());
+        };
+        let (slots, weights) = (&slots[..], &weights[..]);
         let slice = Slice { slots, weights, values: Some(&values), columns: &[] };
+        self.inner.prepare(&slice)?;
         self.inner.update(groups, at, &slice)
     }
 
