@@ -13,13 +13,13 @@
 //! | `Aggregate` | one row per group | `O(delta)`; `O(group)` where a call needs all rows of its group |
 //! | `Join` | equi-join of any kind, with residual | `O(delta + matches)` |
 //! | `TopK` | the first rows of each partition | `O(delta log n + shown)` |
-//! | `Window` | window functions over changed partitions | `O(group)` |
+//! | `Window` | window functions | `O(delta log n + reach)`; `O(delta log n + rows behind)`; `O(group)` |
 //! | `Recompute` | any query, run again and subtracted | `RECOMPUTE` |
 
 pub mod node;
 
 pub use node::{
     Aggregate, AggregateCall, AggregateFunction, CostClass, DeltaPlan, Expression, Fingerprint,
-    Holistic, HolisticInput, Join, JoinKind, Node, NodeId, Op, Properties, Recompute, RowEnd,
-    SortKey, TopK, Unnest, Window, WindowCall,
+    Holistic, HolisticInput, Join, JoinKind, Node, NodeId, Op, Properties, Reach, Recompute,
+    RowEnd, Running, SortKey, TopK, Unnest, Window, WindowCall,
 };

@@ -335,6 +335,8 @@ pub struct Window {
     pub partition: Vec<usize>,
     /// All other input columns: those of `ORDER BY` first.
     pub order: Vec<SortKey>,
+    /// How many of `order` are those of `ORDER BY`: rows that are equal in them are peers.
+    pub asked: usize,
     /// The calls, in output order.
     pub calls: Vec<WindowCall>,
 }
@@ -344,8 +346,52 @@ pub struct Window {
 pub struct WindowCall {
     /// The compiled form; it takes the rows of one partition in order.
     pub physical: Arc<dyn WindowExpr>,
+    /// The condition of `FILTER (WHERE ...)`.
+    pub filter: Option<Arc<dyn PhysicalExpr>>,
+    /// Whether NULLs are passed over.
+    pub ignore_nulls: bool,
+    /// The rows that decide its value.
+    pub reach: Reach,
     /// Canonical text.
     pub text: String,
+}
+
+/// Rows of its partition that decide the value of a window function for a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// So many rows before it and after it.
+    Rows {
+        /// How many before.
+        before: u64,
+        /// How many after.
+        after: u64,
+    },
+    /// All rows before it, and itself.
+    Before {
+        /// What is carried from row to row.
+        running: Running,
+        /// Whether the rows that are equal to it in the order count as well.
+        peers: bool,
+    },
+    /// All rows.
+    Partition,
+}
+
+/// What a window function carries from row to row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Running {
+    /// The number of rows.
+    Number,
+    /// The number of rows before the peers.
+    Rank,
+    /// The number of groups of peers.
+    DenseRank,
+    /// The first value.
+    First,
+    /// The last value.
+    Last,
+    /// The state of an aggregate function.
+    Aggregate,
 }
 
 /// A query that is recomputed; the engine's batch module runs it.
@@ -372,6 +418,10 @@ pub enum CostClass {
     Output,
     /// With the rows of the delta, each found in an order, and the rows shown of the changed partitions.
     Top,
+    /// With the rows of the delta, each found in an order, and so many rows around each.
+    Reach,
+    /// With the rows of the delta, each found in an order, and the rows behind the first of each partition.
+    Behind,
     /// With the whole input.
     Recompute,
 }
@@ -392,7 +442,7 @@ impl Op {
             Self::Aggregate(_) => CostClass::Delta,
             Self::Join(_) => CostClass::Output,
             Self::TopK(_) => CostClass::Top,
-            Self::Window(_) => CostClass::Group,
+            Self::Window(window) => window.cost(),
             Self::Recompute(_) => CostClass::Recompute,
         }
     }
@@ -405,6 +455,8 @@ impl fmt::Display for CostClass {
             Self::Group => "O(group)",
             Self::Output => "O(delta + matches)",
             Self::Top => "O(delta log n + shown)",
+            Self::Reach => "O(delta log n + reach)",
+            Self::Behind => "O(delta log n + rows behind)",
             Self::Recompute => "RECOMPUTE",
         })
     }
@@ -415,6 +467,22 @@ impl Aggregate {
     #[must_use]
     pub fn is_holistic(&self) -> bool {
         self.calls.iter().any(|call| matches!(call.function, AggregateFunction::Holistic(_)))
+    }
+}
+
+impl Window {
+    /// The cost of the call that looks furthest.
+    fn cost(&self) -> CostClass {
+        let costs = self.calls.iter().map(|call| match call.reach {
+            Reach::Rows { .. } => CostClass::Reach,
+            Reach::Before { .. } => CostClass::Behind,
+            Reach::Partition => CostClass::Group,
+        });
+        let all: Vec<CostClass> = costs.collect();
+        [CostClass::Group, CostClass::Behind]
+            .into_iter()
+            .find(|cost| all.contains(cost))
+            .unwrap_or(CostClass::Reach)
     }
 }
 
