@@ -13,6 +13,7 @@ use crate::operator::distinct::Distinct;
 use crate::operator::filter::Filter;
 use crate::operator::join::Join;
 use crate::operator::project::Project;
+use crate::operator::threshold::Threshold;
 use crate::operator::top_k::top_k;
 use crate::operator::union::Union;
 use crate::operator::unnest::Unnest;
@@ -65,6 +66,10 @@ pub fn lower_with(plan: &DeltaPlan, id: NodeId, width: HashWidth) -> Result<Box<
             let input = input(0)?;
             let insert_only = input.properties.insert_only;
             top_k(top, &input.schema, insert_only, Arc::clone(&node.schema), width)?
+        }
+        Op::Threshold(threshold) => {
+            let inputs = [&input(0)?.schema, &input(1)?.schema];
+            Box::new(Threshold::new(threshold, inputs, Arc::clone(&node.schema))?)
         }
         Op::Window(window) => {
             Box::new(Window::new(window, &input(0)?.schema, Arc::clone(&node.schema))?)

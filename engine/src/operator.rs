@@ -19,6 +19,7 @@ pub mod filter;
 pub mod join;
 pub mod project;
 pub mod row_error;
+pub mod threshold;
 pub mod top_k;
 pub mod union;
 pub mod unnest;

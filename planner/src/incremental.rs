@@ -16,6 +16,7 @@ mod project;
 mod ranked;
 mod recompute;
 mod relation;
+mod threshold;
 mod ties;
 mod union;
 mod unnest;

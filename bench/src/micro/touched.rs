@@ -24,7 +24,7 @@ const DELTA: i64 = 100;
 const PER_KEY: i64 = 4;
 
 /// A view for each kind of operator.
-const KINDS: [(&str, &str); 17] = [
+const KINDS: [(&str, &str); 19] = [
     ("distinct", "SELECT DISTINCT k FROM t"),
     ("aggregate sum", "SELECT k, sum(v) AS v, count(*) AS n FROM t GROUP BY k"),
     ("aggregate min max", "SELECT k, min(v) AS a, max(v) AS b FROM t GROUP BY k"),
@@ -41,6 +41,11 @@ const KINDS: [(&str, &str); 17] = [
         "top rows",
         "SELECT k, v FROM (SELECT k, v, row_number() OVER (PARTITION BY k ORDER BY v DESC) AS n FROM t) x WHERE n <= 2",
     ),
+    (
+        "top ranks",
+        "SELECT k, v FROM (SELECT k, v, rank() OVER (PARTITION BY k ORDER BY v DESC) AS n FROM t) x WHERE n <= 2",
+    ),
+    ("threshold", "SELECT k, v FROM t WHERE v >= (SELECT max(v) FROM t)"),
     ("window", "SELECT k, v, sum(v) OVER (PARTITION BY k ORDER BY v) AS s FROM t"),
     // One partition: what the rows around a change are, not how many there are.
     (
