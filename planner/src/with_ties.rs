@@ -66,7 +66,7 @@ impl ScalarUDFImpl for WithTies {
 pub(crate) fn expand(plan: LogicalPlan) -> Result<LogicalPlan> {
     let expanded = plan.transform_up_with_subqueries(|node| match node {
         LogicalPlan::Limit(limit) => match rows_of(&limit) {
-            Some(rows) => Ok(Transformed::yes(first_rows(limit, rows)?)),
+            Some(rows) => Ok(Transformed::yes(first_rows(limit, &rows)?)),
             None => Ok(Transformed::no(LogicalPlan::Limit(limit))),
         },
         other => Ok(Transformed::no(other)),
@@ -84,9 +84,11 @@ fn rows_of(limit: &Limit) -> Option<Expr> {
     }
 }
 
-fn first_rows(limit: Limit, rows: Expr) -> Result<LogicalPlan> {
+fn first_rows(limit: Limit, rows: &Expr) -> Result<LogicalPlan> {
     let skip = limit.skip.map(|skip| *skip);
-    below_projections(Arc::unwrap_or_clone(limit.input), &|sort| first_of(sort, &skip, &rows))
+    below_projections(Arc::unwrap_or_clone(limit.input), &|sort| {
+        first_of(sort, skip.as_ref(), rows)
+    })
 }
 
 /// Replaces the sort below projections.
@@ -109,7 +111,7 @@ fn below_projections(
     }
 }
 
-fn first_of(sort: Sort, skip: &Option<Expr>, rows: &Expr) -> Result<LogicalPlan> {
+fn first_of(sort: Sort, skip: Option<&Expr>, rows: &Expr) -> Result<LogicalPlan> {
     let columns = sort.input.schema().columns().into_iter().map(Expr::Column);
     let columns: Vec<Expr> = columns.collect();
     let number = |function: Arc<WindowUDF>, order: Vec<SortExpr>, name: &str| {

@@ -65,7 +65,7 @@ enum Form {
     /// Over the rows around some.
     Near(Call),
     /// From row to row.
-    Carrying(Carrying),
+    Carrying(Box<Carrying>),
 }
 
 /// The output of some stretches.
@@ -110,7 +110,7 @@ impl Window {
         let forms = node.calls.iter().filter_map(|call| match call.reach {
             Reach::Rows { .. } => Some(Form::Near(Call::new(call))),
             Reach::Before { running, peers } => {
-                Some(Form::Carrying(Carrying::new(call, running, peers)))
+                Some(Form::Carrying(Box::new(Carrying::new(call, running, peers))))
             }
             Reach::Partition => None,
         });
@@ -257,7 +257,7 @@ impl Window {
     ) -> Result<(Vec<Values>, Vec<Mark>)> {
         let Sight::Before(_, peers) = &self.sight else { return Ok(Default::default()) };
         let calls = self.forms.iter().filter_map(|form| match form {
-            Form::Carrying(call) => Some(call),
+            Form::Carrying(call) => Some(call.as_ref()),
             Form::Near(_) => None,
         });
         let calls: Vec<&Carrying> = calls.collect();

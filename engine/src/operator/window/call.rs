@@ -75,7 +75,7 @@ pub(super) enum Call {
     /// DataFusion's form of it, over all rows that are at hand.
     Whole(Arc<dyn WindowExpr>),
     /// An aggregate over a moving frame.
-    Moving(Moving),
+    Moving(Box<Moving>),
 }
 
 impl Call {
@@ -83,11 +83,11 @@ impl Call {
         let sliding = call.physical.as_any().downcast_ref::<SlidingAggregateWindowExpr>();
         match sliding {
             None => Self::Whole(Arc::clone(&call.physical)),
-            Some(sliding) => Self::Moving(Moving {
+            Some(sliding) => Self::Moving(Box::new(Moving {
                 call: Arc::clone(&call.physical),
                 aggregate: sliding.get_aggregate_expr().clone(),
                 filter: call.filter.clone(),
-            }),
+            })),
         }
     }
 
