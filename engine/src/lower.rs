@@ -20,6 +20,7 @@ use crate::operator::join::Join;
 use crate::operator::project::Project;
 use crate::operator::sharded::{Reads, Route, SHARDS, Sharded};
 use crate::operator::sliced::Sliced;
+use crate::operator::threshold::Threshold;
 use crate::operator::top_k::top_k;
 use crate::operator::union::Union;
 use crate::operator::unnest::Unnest;
@@ -75,9 +76,12 @@ fn division(plan: &DeltaPlan, node: &Node) -> Division {
         Op::Window(window) => keys(&[&window.partition]),
         Op::Join(join) if join.left_keys.is_empty() => cross(plan, node, join.kind),
         Op::Join(join) => keys(&[&join.left_keys, &join.right_keys]),
-        Op::Relation { .. } | Op::Recompute(_) | Op::Constant(_) | Op::Union | Op::Project(_) => {
-            Division::Whole
-        }
+        Op::Relation { .. }
+        | Op::Recompute(_)
+        | Op::Constant(_)
+        | Op::Threshold(_)
+        | Op::Union
+        | Op::Project(_) => Division::Whole,
     }
 }
 
@@ -160,6 +164,10 @@ fn instance(
             let input = input(0)?;
             let insert_only = input.properties.insert_only;
             top_k(top, &input.schema, insert_only, Arc::clone(&node.schema), width)?
+        }
+        Op::Threshold(threshold) => {
+            let inputs = [&input(0)?.schema, &input(1)?.schema];
+            Box::new(Threshold::new(threshold, inputs, Arc::clone(&node.schema))?)
         }
         Op::Window(window) => {
             Box::new(Window::new(window, &input(0)?.schema, Arc::clone(&node.schema))?)

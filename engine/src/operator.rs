@@ -21,6 +21,7 @@ pub mod project;
 pub mod row_error;
 pub mod sharded;
 pub mod sliced;
+pub mod threshold;
 pub mod top_k;
 pub mod union;
 pub mod unnest;

@@ -32,6 +32,7 @@ use levada_catalog::{Catalog, Detail, Object, ObjectId};
 use crate::error::{Error, Result};
 use crate::pg_compat;
 use crate::relation::RelationTable;
+use crate::with_ties;
 
 /// System relations by (schema, name).
 pub type SystemTables = HashMap<(String, String), Arc<RelationTable>>;
@@ -132,7 +133,7 @@ impl<'a> Binder<'a> {
             PlannerContext::new().with_prepare_param_data_types(known.collect::<Vec<_>>());
         let plan =
             SqlToRel::new(self).sql_statement_to_plan_with_context(statement, &mut context)?;
-        let plan = scalar_subquery::check(literal::narrow(plan)?)?;
+        let plan = scalar_subquery::check(literal::narrow(with_ties::expand(plan)?)?)?;
         let mut depends_on = self.used.borrow().clone();
         depends_on.sort_unstable();
         depends_on.dedup();

@@ -12,14 +12,15 @@
 //! | `Distinct` | each row once | `O(delta)` |
 //! | `Aggregate` | one row per group | `O(delta)`; `O(group)` where a call needs all rows of its group |
 //! | `Join` | equi-join of any kind, with residual | `O(delta + matches)` |
+//! | `Threshold` | rows beside one that is compared with them | `O(delta log n + crossing)` |
 //! | `TopK` | the first rows of each partition | `O(delta log n + shown)` |
-//! | `Window` | window functions over changed partitions | `O(group)` |
+//! | `Window` | window functions | `O(delta log n + reach)`; `O(delta log n + rows behind)`; `O(group)` |
 //! | `Recompute` | any query, run again and subtracted | `RECOMPUTE` |
 
 pub mod node;
 
 pub use node::{
-    Aggregate, AggregateCall, AggregateFunction, CostClass, DeltaPlan, Expression, Fingerprint,
-    Holistic, HolisticInput, Join, JoinKind, Node, NodeId, Op, Properties, Recompute, RowEnd,
-    SortKey, TopK, Unnest, Window, WindowCall,
+    Aggregate, AggregateCall, AggregateFunction, Comparison, CostClass, DeltaPlan, Expression,
+    Fingerprint, Holistic, HolisticInput, Join, JoinKind, Node, NodeId, Numbering, Op, Properties,
+    Reach, Recompute, RowEnd, Running, SortKey, Threshold, TopK, Unnest, Window, WindowCall,
 };

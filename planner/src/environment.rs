@@ -28,6 +28,7 @@ use crate::set_operation::CountCopies;
 use crate::sort_keys::SortKeys;
 use crate::temporal::TemporalText;
 use crate::window::window_functions;
+use crate::with_ties;
 
 /// Rules of the delta optimizer, by DataFusion's names, in DataFusion's order.
 const DELTA_RULES: [&str; 16] = [
@@ -59,6 +60,7 @@ pub fn session_state(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> Session
         .with_default_features();
     builder.aggregate_functions().get_or_insert_default().extend(aggregate_functions());
     builder.scalar_functions().get_or_insert_default().extend(bounded::functions());
+    builder.scalar_functions().get_or_insert_default().push(with_ties::function());
     builder.window_functions().get_or_insert_default().extend(window_functions());
     builder
         .with_analyzer_rule(Arc::new(CountCopies))

@@ -5,8 +5,8 @@ use std::fmt::{Display, Write};
 use arrow::compute::SortOptions;
 
 use crate::delta_plan::{
-    Aggregate, AggregateCall, AggregateFunction, DeltaPlan, Join, JoinKind, Node, NodeId, Op,
-    RowEnd, TopK,
+    Aggregate, AggregateCall, AggregateFunction, DeltaPlan, Join, JoinKind, Node, NodeId,
+    Numbering, Op, RowEnd, TopK,
 };
 
 /// The lines of `EXPLAIN INCREMENTAL`, root first. A node used twice is shown once and referred to.
@@ -72,6 +72,10 @@ pub fn describe(node: &Node) -> String {
         Op::Distinct => "Distinct".to_owned(),
         Op::Aggregate(aggregate) => describe_aggregate(aggregate),
         Op::Join(join) => describe_join(join),
+        Op::Threshold(threshold) => {
+            let row = threshold.order.first().map_or(0, |key| key.column);
+            format!("Threshold #{row} {} #{}", threshold.comparison, threshold.value)
+        }
         Op::TopK(top_k) => describe_top_k(top_k),
         Op::Window(window) => {
             let calls: Vec<&str> = window.calls.iter().map(|c| c.text.as_str()).collect();
@@ -171,6 +175,11 @@ fn describe_top_k(top_k: &TopK) -> String {
     let order: Vec<String> = order.collect();
     let mut text =
         format!("TopK {} order=[{}]", describe_partition(&top_k.partition), order.join(", "));
+    match top_k.numbering {
+        Numbering::Row => {}
+        Numbering::Rank => text.push_str(" by=rank"),
+        Numbering::DenseRank => text.push_str(" by=dense_rank"),
+    }
     if let Some(fetch) = top_k.fetch {
         write!(text, " fetch={fetch}").expect("writing to a string succeeds");
     }
@@ -193,7 +202,7 @@ fn state(op: &Op) -> &'static str {
             (_, None) => "  state=both inputs by key, key -> count",
             (_, Some(_)) => "  state=both inputs by key, row -> partners",
         },
-        Op::TopK(_) | Op::Window(_) => "  state=rows in order",
+        Op::Threshold(_) | Op::TopK(_) | Op::Window(_) => "  state=rows in order",
         Op::Recompute(_) => "  state=last output",
         Op::Relation { .. }
         | Op::Constant(_)

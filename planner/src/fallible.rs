@@ -148,7 +148,7 @@ fn split(predicate: Expr, schema: &DFSchema) -> (Vec<Expr>, Vec<Expr>) {
 }
 
 /// Whether evaluating `expr` fails for some row.
-fn may_fail(expr: &Expr, schema: &DFSchema) -> bool {
+pub(crate) fn may_fail(expr: &Expr, schema: &DFSchema) -> bool {
     let mut found = false;
     let visited = expr.apply(|part| {
         found |= fails_itself(part, schema);

@@ -17,6 +17,7 @@ mod project;
 mod ranked;
 mod recompute;
 mod relation;
+mod threshold;
 mod ties;
 mod union;
 mod unnest;

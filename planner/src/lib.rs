@@ -37,5 +37,6 @@ mod table_function;
 mod temporal;
 mod types;
 mod window;
+mod with_ties;
 
 pub use error::{Error, Result};

@@ -36,6 +36,12 @@ pub(crate) fn row_number() -> Arc<WindowUDF> {
     Arc::new(WindowUDF::new_from_impl(Counting { standard, result: DataType::Int64 }))
 }
 
+/// The number of rows before a row's peers, from 1, as a `bigint`.
+pub(crate) fn rank() -> Arc<WindowUDF> {
+    let standard = rank::rank_udwf();
+    Arc::new(WindowUDF::new_from_impl(Counting { standard, result: DataType::Int64 }))
+}
+
 /// A function with its result made signed.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Counting {

@@ -25,7 +25,7 @@ const DELTA: i64 = 100;
 const PER_KEY: i64 = 4;
 
 /// A view for each kind of operator.
-const KINDS: [(&str, &str); 14] = [
+const KINDS: [(&str, &str); 19] = [
     ("distinct", "SELECT DISTINCT k FROM t"),
     ("aggregate sum", "SELECT k, sum(v) AS v, count(*) AS n FROM t GROUP BY k"),
     ("aggregate min max", "SELECT k, min(v) AS a, max(v) AS b FROM t GROUP BY k"),
@@ -42,7 +42,26 @@ const KINDS: [(&str, &str); 14] = [
         "top rows",
         "SELECT k, v FROM (SELECT k, v, row_number() OVER (PARTITION BY k ORDER BY v DESC) AS n FROM t) x WHERE n <= 2",
     ),
+    (
+        "top ranks",
+        "SELECT k, v FROM (SELECT k, v, rank() OVER (PARTITION BY k ORDER BY v DESC) AS n FROM t) x WHERE n <= 2",
+    ),
+    ("threshold", "SELECT k, v FROM t WHERE v >= (SELECT max(v) FROM t)"),
     ("window", "SELECT k, v, sum(v) OVER (PARTITION BY k ORDER BY v) AS s FROM t"),
+    // One partition: what the rows around a change are, not how many there are.
+    (
+        "window lag",
+        "SELECT k, v, lag(v) OVER (ORDER BY v) AS b, lead(v, 2) OVER (ORDER BY v) AS a FROM t",
+    ),
+    (
+        "window frame",
+        "SELECT k, v, sum(v) OVER (ORDER BY v ROWS BETWEEN 3 PRECEDING AND 1 FOLLOWING) AS s FROM t",
+    ),
+    // At the end of each partition: the rows before it are not read.
+    (
+        "window running",
+        "SELECT k % 2 AS g, v, sum(v) OVER (PARTITION BY k % 2 ORDER BY v) AS s, rank() OVER (PARTITION BY k % 2 ORDER BY v) AS r FROM t WHERE k >= 50 OR v >= 200",
+    ),
 ];
 
 /// Measures each kind.

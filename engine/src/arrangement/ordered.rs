@@ -42,6 +42,27 @@ pub struct OrderedRows {
     run_schema: SchemaRef,
 }
 
+/// What the keys of rows begin with that are equal in some columns.
+#[derive(Debug)]
+pub struct Prefixes {
+    columns: Vec<usize>,
+    /// None when there are no columns.
+    converter: Option<RowConverter>,
+}
+
+impl Prefixes {
+    /// What the key of a row of `rows` begins with.
+    ///
+    /// # Errors
+    /// When the bytes are none of that bag.
+    pub fn of(&self, rows: &OrderedRows, key: &[u8]) -> Result<Box<[u8]>> {
+        let Some(converter) = &self.converter else { return Ok(Box::default()) };
+        let columns = project(&rows.decode([key])?, &self.columns);
+        let prefix = converter.convert_columns(&columns)?;
+        Ok(prefix.row(0).data().into())
+    }
+}
+
 /// Changes in order, with the partitions they fall into.
 #[derive(Debug, Default)]
 pub struct Changes {
@@ -99,6 +120,26 @@ impl OrderedRows {
             run_rows: 0,
             run_schema,
         })
+    }
+
+    /// The prefixes that rows share which are equal in the partition and the first `asked` columns of the
+    /// order.
+    ///
+    /// # Errors
+    /// When a column has no order.
+    pub fn prefixes(&self, schema: &Schema, order: &[SortKey], asked: usize) -> Result<Prefixes> {
+        let field = |c: &usize| SortField::new(schema.field(*c).data_type().clone());
+        let mut fields: Vec<SortField> = self.partition.iter().map(field).collect();
+        fields.extend(order[..asked].iter().map(|key| {
+            let data_type = schema.field(key.column).data_type().clone();
+            SortField::new_with_options(data_type, key.options)
+        }));
+        let columns = self.columns[..fields.len()].to_vec();
+        let converter = match fields.is_empty() {
+            true => None,
+            false => Some(RowConverter::new(fields)?),
+        };
+        Ok(Prefixes { columns, converter })
     }
 
     /// The rows.

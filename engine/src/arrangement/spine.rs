@@ -104,10 +104,15 @@ impl Entries {
 
     /// The first entry that is not below `key`.
     fn lower_bound(&self, key: &[u8]) -> usize {
+        self.partition_point(|k| k < key)
+    }
+
+    /// The first entry whose key is not as those before it.
+    fn partition_point(&self, is_before: impl Fn(&[u8]) -> bool) -> usize {
         let (mut low, mut high) = (0, self.len());
         while low < high {
             let middle = usize::midpoint(low, high);
-            if self.key(middle) < key { low = middle + 1 } else { high = middle }
+            if is_before(self.key(middle)) { low = middle + 1 } else { high = middle }
         }
         low
     }
@@ -147,7 +152,7 @@ pub struct Spine {
 }
 
 /// A place in a spine, until it changes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {
     page: usize,
     entry: usize,
@@ -228,6 +233,70 @@ impl Spine {
     pub fn get(&self, at: Position) -> Option<(&[u8], i64)> {
         let page = self.pages.get(at.page)?;
         Some((page.key(at.entry), page.weight(at.entry)))
+    }
+
+    /// The position of the entry before one.
+    fn before(&self, at: Position) -> Option<Position> {
+        if at.entry > 0 {
+            return Some(Position { entry: at.entry - 1, ..at });
+        }
+        let page = at.page.checked_sub(1)?;
+        Some(Position { page, entry: self.pages.get(page)?.len() - 1 })
+    }
+
+    /// The position of the entry behind one.
+    #[must_use]
+    pub fn behind(&self, at: Position) -> Position {
+        match self.pages.get(at.page) {
+            Some(page) if at.entry + 1 < page.len() => Position { entry: at.entry + 1, ..at },
+            _ => Position { page: at.page + 1, entry: 0 },
+        }
+    }
+
+    /// The first of the entries before `at` that hold the last `rows` rows of those that begin with
+    /// `prefix`.
+    #[must_use]
+    pub fn back(&self, mut at: Position, rows: u64, prefix: &[u8]) -> Position {
+        let mut left = rows;
+        while left > 0
+            && let Some(before) = self.before(at)
+            && let Some((key, weight)) = self.get(before)
+            && key.starts_with(prefix)
+        {
+            at = before;
+            left = left.saturating_sub(weight.unsigned_abs());
+        }
+        at
+    }
+
+    /// The position behind the entries from `at` on that hold the first `rows` rows of those that begin
+    /// with `prefix`.
+    #[must_use]
+    pub fn forward(&self, mut at: Position, rows: u64, prefix: &[u8]) -> Position {
+        let mut left = rows;
+        while left > 0
+            && let Some((key, weight)) = self.get(at)
+            && key.starts_with(prefix)
+        {
+            at = self.behind(at);
+            left = left.saturating_sub(weight.unsigned_abs());
+        }
+        at
+    }
+
+    /// The position behind the entries that are not above `key` or begin with it.
+    #[must_use]
+    pub fn seek_behind(&self, key: &[u8]) -> Position {
+        let is_below = |k: &[u8]| k <= key || k.starts_with(key);
+        let page = self.pages.partition_point(|p| is_below(p.last()));
+        let entry = self.pages.get(page).map_or(0, |p| p.partition_point(is_below));
+        Position { page, entry }
+    }
+
+    /// The last entry before a position.
+    #[must_use]
+    pub fn last_before(&self, at: Position) -> Option<(&[u8], i64)> {
+        self.get(self.before(at)?)
     }
 
     /// The entries from a position on.
@@ -385,6 +454,24 @@ mod tests {
         let first = spine.get(at).map(|(k, _)| k.to_vec());
         let expected = model.range(5000..).next().map(|(k, _)| k.to_be_bytes().to_vec());
         assert_eq!(first, expected, "seek finds the first not below");
+        let rows: Vec<u32> = (model.iter())
+            .flat_map(|(k, w)| std::iter::repeat_n(*k, usize::try_from(*w).expect("positive")))
+            .collect();
+        for step in [0, 1, 5, 700, rows.len()] {
+            let from = rows.partition_point(|k| *k < 5000);
+            let back = spine.back(at, step as u64, &[]);
+            let key = spine.get(back).map(|(k, _)| k.to_vec());
+            let expected = rows.get(from.saturating_sub(step)).map(|k| k.to_be_bytes().to_vec());
+            assert_eq!(key, expected, "{step} rows back");
+            let forward = spine.forward(at, step as u64, &[]);
+            let key = spine.last_before(forward).map(|(k, _)| k.to_vec());
+            let last = if step == 0 { from } else { (from + step).min(rows.len()) };
+            assert_eq!(key, Some(rows[last - 1].to_be_bytes().to_vec()), "{step} rows forward");
+        }
+        let behind = spine.seek_behind(&5000u32.to_be_bytes());
+        let key = spine.get(behind).map(|(k, _)| k.to_vec());
+        let expected = model.range(5001..).next().map(|(k, _)| k.to_be_bytes().to_vec());
+        assert_eq!(key, expected, "behind a key");
         let rest: BTreeMap<u32, i64> = model.iter().map(|(k, w)| (*k, -w)).collect();
         spine.apply(&entries(&rest)).expect("all goes");
         assert!(spine.is_empty() && spine.pages.is_empty(), "nothing is left");

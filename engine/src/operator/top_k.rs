@@ -8,17 +8,20 @@
 //! **Cost**        per input row O(log n); per changed partition `skip + fetch` rows read.
 //! **Time**        as the input.
 //!
+//! Of rows numbered by rank see [`ranked`].
+//!
 //! OFFSET without LIMIT shows all rows but the first `skip`: what is shown changes by dA less the change
 //! of those.
 
 mod few;
+mod ranked;
 
 use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch};
 use arrow::datatypes::{Schema, SchemaRef};
-use levada_planner::delta_plan::TopK as TopKNode;
+use levada_planner::delta_plan::{Numbering, TopK as TopKNode};
 use levada_storage::delta::{Delta, DeltaBatch};
 
 use crate::arrangement::hash::HashWidth;
@@ -28,6 +31,7 @@ use crate::arrangement::spine::{Entries, side_by_side};
 use crate::error::Result;
 use crate::operator::evaluate::batch_of;
 use crate::operator::top_k::few::{FEW, Few};
+use crate::operator::top_k::ranked::Ranked;
 use crate::operator::{Operator, OperatorMetrics, RunSink, StateRun, Tick};
 use crate::spill::SpillSpace;
 
@@ -68,6 +72,9 @@ pub fn top_k(
     output: SchemaRef,
     width: HashWidth,
 ) -> Result<Box<dyn Operator>> {
+    if node.numbering != Numbering::Row {
+        return Ok(Box::new(Ranked::new(node, input, insert_only, output)?));
+    }
     let is_few = node.fetch.is_some_and(|fetch| (1..=FEW).contains(&(node.skip + fetch)));
     if insert_only && is_few && !node.partition.is_empty() {
         return Ok(Box::new(Few::new(node, input, output, width)?));
@@ -204,18 +211,22 @@ impl TopK {
             .flat_map(|(i, weight)| std::iter::repeat_n(i, usize::try_from(weight).unwrap_or(0)));
         rows.zip(self.skip + 1..)
     }
+}
 
-    /// The output rows of changes.
-    fn batch(&self, shown: &[Shown], old: &Entries, new: &Entries) -> Result<RecordBatch> {
-        let key = |s: &Shown| if s.key.0 { new.key(s.key.1) } else { old.key(s.key.1) };
-        let columns = self.rows.decode(shown.iter().map(key))?;
-        let column = |c: &usize| match columns.get(*c) {
-            Some(column) => ArrayRef::clone(column),
-            None => Arc::new(Int64Array::from_iter_values(shown.iter().map(|s| s.number))) as _,
-        };
-        let columns = self.output.iter().map(column).collect();
-        Ok(batch_of(&self.schema, columns, shown.len())?)
-    }
+/// The output rows of changes: some columns, of which the one behind those of the rows is the number.
+fn shown_rows(
+    rows: &OrderedRows,
+    shown: &[Shown],
+    (old, new): (&Entries, &Entries),
+    (output, schema): (&[usize], &SchemaRef),
+) -> Result<RecordBatch> {
+    let key = |s: &Shown| if s.key.0 { new.key(s.key.1) } else { old.key(s.key.1) };
+    let columns = rows.decode(shown.iter().map(key))?;
+    let column = |c: &usize| match columns.get(*c) {
+        Some(column) => ArrayRef::clone(column),
+        None => Arc::new(Int64Array::from_iter_values(shown.iter().map(|s| s.number))) as _,
+    };
+    Ok(batch_of(schema, output.iter().map(column).collect(), shown.len())?)
 }
 
 impl Operator for TopK {
@@ -259,7 +270,9 @@ impl Operator for TopK {
         if !shown.is_empty() {
             let sign = if self.hides { -1 } else { 1 };
             let weights = shown.iter().map(|s| sign * s.weight).collect();
-            out.push(DeltaBatch::weighted(self.batch(&shown, &old, &new)?, weights));
+            let to = (&self.output[..], &self.schema);
+            let columns = shown_rows(&self.rows, &shown, (&old, &new), to)?;
+            out.push(DeltaBatch::weighted(columns, weights));
         }
         self.metrics.rows_out += out.rows() as u64;
         Ok(out)

@@ -1,25 +1,40 @@
-//! Window functions over the partitions that change.
+//! Window functions over the rows that a change can alter.
 //!
 //! **Meaning**     f OVER (PARTITION BY p ORDER BY o frame): the input columns and one value per call.
-//! **Delta rule**  per partition that dA touches: the difference of its output before and after.
-//! **State**       all rows by partition and order ([`OrderedRows`]); no output is stored.
-//! **Cost**        per input row O(log n); every row of a changed partition is read and evaluated twice.
+//! **Delta rule**  per [stretch](stretch) of rows that see a change: the difference of its output before and
+//!                 after.
+//! **State**       all rows by partition and order ([`OrderedRows`]), and [marks](running) in long
+//!                 partitions; no output is stored.
+//! **Cost**        per input row O(log n); the rows of the stretches and those that they see are read twice.
 //! **Time**        as the input.
 //!
+//! | calls that look at | a stretch is |
+//! |---|---|
+//! | so many rows around a row ([`call`]) | so many rows around each change |
+//! | all rows before a row ([`running`]) | what lies behind the first change, read from the last mark before it |
+//! | more than that | the partition |
+//!
 //! Rows that are there before and after are paired by their place in the order; a pair is emitted only
-//! if a value changed. A partition whose evaluation fails is an error row instead, and heals.
+//! if a value changed. A row whose evaluation fails is an error row instead, and heals; where a call looks
+//! at the whole partition, that is one error.
+
+mod call;
+mod running;
+mod stretch;
 
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, RecordBatch, UInt32Array, new_empty_array};
+use arrow::array::{Array, ArrayRef, RecordBatch, UInt32Array, new_empty_array, new_null_array};
 use arrow::compute::{concat, take_arrays};
 use arrow::datatypes::SchemaRef;
-use datafusion::error::DataFusionError;
 use datafusion::physical_expr::window::WindowExpr;
-use levada_planner::delta_plan::Window as WindowNode;
+use levada_planner::delta_plan::{Reach, Window as WindowNode};
 use levada_storage::delta::{Delta, DeltaBatch, ErrorRow};
 
+use self::call::{Call, Values};
+use self::running::{Carrying, Mark, Marks, Walk};
+use self::stretch::{Sight, Stretch};
 use crate::arrangement::equal::{Equality, retain_equal};
 use crate::arrangement::ordered::{Changes, OrderedRows};
 use crate::arrangement::spine::{Entries, side_by_side};
@@ -34,23 +49,48 @@ use crate::spill::SpillSpace;
 #[derive(Debug)]
 pub struct Window {
     rows: OrderedRows,
+    sight: Sight,
     calls: Vec<Arc<dyn WindowExpr>>,
+    /// The same calls, where none looks at the whole partition.
+    forms: Vec<Form>,
+    marks: Marks,
     input: SchemaRef,
     schema: SchemaRef,
     read: u64,
     metrics: OperatorMetrics,
 }
 
-/// The output of some partitions.
+/// How a call is evaluated that does not look at the whole partition.
+#[derive(Debug)]
+enum Form {
+    /// Over the rows around some.
+    Near(Call),
+    /// From row to row.
+    Carrying(Box<Carrying>),
+}
+
+/// The output of some stretches.
 #[derive(Default)]
 struct Output {
-    /// Key of each row.
+    /// Key of each row that was read.
     keys: Entries,
-    /// Rows of each partition.
-    partitions: Vec<Range<usize>>,
+    /// The rows of each stretch.
+    stretches: Vec<Range<usize>>,
+    /// Rows without values.
+    failed: Vec<bool>,
     /// Input columns, then values.
     columns: Vec<ArrayRef>,
     errors: Vec<ErrorRow>,
+}
+
+/// The rows read for a stretch.
+struct Reading {
+    /// All of them, by their place in the list of keys.
+    all: Range<usize>,
+    /// Those of the stretch.
+    asked: Range<usize>,
+    /// Where the rows of each key start.
+    starts: Vec<usize>,
 }
 
 /// Rows of the output before and after.
@@ -66,9 +106,21 @@ impl Window {
     /// # Errors
     /// When a column has no order.
     pub fn new(node: &WindowNode, input: &SchemaRef, output: SchemaRef) -> Result<Self> {
+        let rows = OrderedRows::new(input, &node.partition, &node.order)?;
+        let sight = Sight::new(node, &rows, input)?;
+        let forms = node.calls.iter().filter_map(|call| match call.reach {
+            Reach::Rows { .. } => Some(Form::Near(Call::new(call))),
+            Reach::Before { running, peers } => {
+                Some(Form::Carrying(Box::new(Carrying::new(call, running, peers))))
+            }
+            Reach::Partition => None,
+        });
         Ok(Self {
-            rows: OrderedRows::new(input, &node.partition, &node.order)?,
             calls: node.calls.iter().map(|call| Arc::clone(&call.physical)).collect(),
+            forms: forms.collect(),
+            rows,
+            sight,
+            marks: Marks::default(),
             input: Arc::clone(input),
             schema: output,
             read: 0,
@@ -76,41 +128,40 @@ impl Window {
         })
     }
 
-    /// The output of the partitions of `changes`, as they are.
-    fn output(&mut self, changes: &Changes) -> Result<Output> {
+    /// The output of the stretches, as they are; fresh marks are set if it stays so.
+    fn output(&mut self, changes: &Changes, stretches: &[Stretch], stays: bool) -> Result<Output> {
         let mut output = Output::default();
-        for (_, prefix) in changes.partitions() {
-            let first = output.keys.len();
-            for (key, weight) in self.rows.spine().starting_with(prefix) {
-                for _ in 0..weight {
-                    output.keys.push(key, 1)?;
+        let prefixes: Vec<&[u8]> = changes.partitions().map(|(_, prefix)| prefix).collect();
+        let mut readings = Vec::with_capacity(stretches.len());
+        for stretch in stretches {
+            let prefix = prefixes[stretch.partition];
+            let begin = match self.sight {
+                Sight::Before(..) => {
+                    let mark = self.marks.last_until(prefix, &stretch.first);
+                    Some(mark.map_or(prefix, |mark| &mark.key))
                 }
-            }
-            output.partitions.push(first..output.keys.len());
+                Sight::Rows(_) | Sight::Partition => None,
+            };
+            let bounds = self.sight.bounds(self.rows.spine(), stretch, (prefix, begin));
+            let reading = self.read(&bounds, &mut output.keys)?;
+            output.stretches.push(reading.asked.clone());
+            readings.push(reading);
         }
-        self.read += output.keys.len() as u64;
         let rows = output.keys.len();
+        self.read += rows as u64;
+        output.failed = vec![false; rows];
         let columns = self.rows.decode(output.keys.iter().map(|(key, _)| key))?;
         let batch = batch_of(&self.input, columns, rows)?;
         let mut values: Vec<Vec<ArrayRef>> = vec![Vec::new(); self.calls.len()];
-        for (partition, (_, prefix)) in output.partitions.iter_mut().zip(changes.partitions()) {
-            if partition.start == partition.end {
-                continue;
-            }
-            match self.evaluate(&batch.slice(partition.start, partition.len())) {
-                Ok(evaluated) => {
-                    values.iter_mut().zip(evaluated).for_each(|(all, one)| all.push(one));
-                }
-                Err(error) => {
-                    output.errors.push(error_row(&error, hash_of(prefix)));
-                    for (call, all) in values.iter_mut().enumerate() {
-                        let data_type = self.schema.field(self.input.fields().len() + call);
-                        let nulls =
-                            arrow::array::new_null_array(data_type.data_type(), partition.len());
-                        all.push(nulls);
-                    }
-                    *partition = partition.start..partition.start;
-                }
+        for (stretch, reading) in stretches.iter().zip(readings) {
+            let part = batch.slice(reading.all.start, reading.all.len());
+            let prefix = prefixes[stretch.partition];
+            let (evaluated, marks) =
+                self.values(&part, &reading, (prefix, stretch), &mut output)?;
+            values.iter_mut().zip(evaluated).for_each(|(all, one)| all.push(one));
+            if stays {
+                self.marks.cut(prefix, &stretch.first);
+                self.marks.extend(prefix, marks);
             }
         }
         output.columns = batch.columns().to_vec();
@@ -126,17 +177,115 @@ impl Window {
         Ok(output)
     }
 
-    /// The values of one partition.
-    fn evaluate(&self, rows: &RecordBatch) -> std::result::Result<Vec<ArrayRef>, DataFusionError> {
-        self.calls.iter().map(|call| call.evaluate(rows)).collect()
+    /// Adds the keys between `bounds` to `keys`, once per row.
+    fn read(&self, bounds: &stretch::Bounds, keys: &mut Entries) -> Result<Reading> {
+        let spine = self.rows.spine();
+        let start = keys.len();
+        let (mut asked, mut starts) = (start..start, Vec::new());
+        let mut at = bounds.from;
+        while at < bounds.to
+            && let Some((key, weight)) = spine.get(at)
+        {
+            starts.push(keys.len() - start);
+            for _ in 0..weight {
+                keys.push(key, 1)?;
+            }
+            if at < bounds.first {
+                asked = keys.len()..keys.len();
+            } else if at < bounds.end {
+                asked.end = keys.len();
+            }
+            at = spine.behind(at);
+        }
+        Ok(Reading { all: start..keys.len(), asked, starts })
+    }
+
+    /// The values of each call for the rows of `part`, and marks on the way.
+    fn values(
+        &self,
+        part: &RecordBatch,
+        reading: &Reading,
+        (prefix, stretch): (&[u8], &Stretch),
+        output: &mut Output,
+    ) -> Result<(Vec<ArrayRef>, Vec<Mark>)> {
+        if reading.asked.is_empty() {
+            return Ok((self.nulls(part.num_rows()), Vec::new()));
+        }
+        if matches!(self.sight, Sight::Partition) {
+            return match self.calls.iter().map(|call| call.evaluate(part)).collect() {
+                Ok(values) => Ok((values, Vec::new())),
+                Err(error) => {
+                    output.errors.push(error_row(&error, hash_of(prefix)));
+                    output.failed[reading.all.clone()].fill(true);
+                    Ok((self.nulls(part.num_rows()), Vec::new()))
+                }
+            };
+        }
+        let first = reading.all.start;
+        let asked = reading.asked.start - first..reading.asked.end - first;
+        let (carried, marks) = self.carried(part, reading, (prefix, stretch), &output.keys)?;
+        let mut carried = carried.into_iter();
+        let mut arrays = Vec::with_capacity(self.calls.len());
+        for form in &self.forms {
+            let values = match form {
+                Form::Near(call) => Some(call.evaluate(part, asked.clone())?),
+                Form::Carrying(_) => carried.next(),
+            };
+            let Some(Values { values, failed }) = values else { continue };
+            arrays.push(values);
+            for (row, error) in failed.into_iter().filter(|(row, _)| asked.contains(row)) {
+                let row = first + row;
+                output.errors.push(error_row(&error, hash_of(output.keys.key(row))));
+                output.failed[row] = true;
+            }
+        }
+        Ok((arrays, marks))
+    }
+
+    /// NULL for each call and row.
+    fn nulls(&self, rows: usize) -> Vec<ArrayRef> {
+        let values = self.schema.fields().iter().skip(self.input.fields().len());
+        values.map(|field| new_null_array(field.data_type(), rows)).collect()
+    }
+
+    /// The values of the calls that carry from row to row, and marks on the way.
+    fn carried(
+        &self,
+        part: &RecordBatch,
+        reading: &Reading,
+        (prefix, stretch): (&[u8], &Stretch),
+        keys: &Entries,
+    ) -> Result<(Vec<Values>, Vec<Mark>)> {
+        let Sight::Before(_, peers) = &self.sight else { return Ok(Default::default()) };
+        let calls = self.forms.iter().filter_map(|form| match form {
+            Form::Carrying(call) => Some(call.as_ref()),
+            Form::Near(_) => None,
+        });
+        let calls: Vec<&Carrying> = calls.collect();
+        let mark = self.marks.last_until(prefix, &stretch.first);
+        let key = |row: usize| {
+            let key = keys.key(reading.all.start + row);
+            match peers {
+                Some(peers) => peers.of(&self.rows, key),
+                None => Ok(key.into()),
+            }
+        };
+        // The rows before a mark are there for calls that look at rows around.
+        let begin = mark.map_or(0, |mark| {
+            let is_before = |row: &usize| keys.key(reading.all.start + row) < &*mark.key;
+            (0..part.num_rows()).take_while(is_before).count()
+        });
+        Walk { rows: part, begin, starts: &reading.starts }.values(&calls, mark, &key)
     }
 
     /// The rows to retract and to insert.
     fn differing(&self, old: &Output, new: &Output) -> Result<Rows> {
         let (mut differing, mut paired) = (Rows::default(), Rows::default());
-        for (was, is) in old.partitions.iter().zip(&new.partitions) {
-            let old = (&old.keys, was.clone());
-            for (a, b) in side_by_side(old, (&new.keys, is.clone())) {
+        for (was, is) in old.stretches.iter().zip(&new.stretches) {
+            let lists = ((&old.keys, was.clone()), (&new.keys, is.clone()));
+            for (a, b) in side_by_side(lists.0, lists.1) {
+                let a = a.filter(|row| !old.failed[*row]);
+                let b = b.filter(|row| !new.failed[*row]);
                 let rows = if a.is_some() && b.is_some() { &mut paired } else { &mut differing };
                 rows.old.extend(a.map(to_u32).transpose()?);
                 rows.new.extend(b.map(to_u32).transpose()?);
@@ -163,10 +312,10 @@ impl Window {
     }
 }
 
-/// Identity of a partition's errors.
-fn hash_of(prefix: &[u8]) -> u64 {
+/// Identity of the errors of a partition or row.
+fn hash_of(key: &[u8]) -> u64 {
     // FNV-1a: errors are few.
-    prefix.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+    key.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
     })
 }
@@ -179,9 +328,10 @@ impl Operator for Window {
         if changes.entries.is_empty() {
             return Ok(out);
         }
-        let old = self.output(&changes)?;
+        let stretches = self.sight.stretches(&self.rows, &changes)?;
+        let old = self.output(&changes, &stretches, false)?;
         self.rows.apply(&changes.entries)?;
-        let new = self.output(&changes)?;
+        let new = self.output(&changes, &stretches, true)?;
         let rows = self.differing(&old, &new)?;
         out.err.extend(old.errors.iter().map(|error| (error.clone(), -1)));
         out.err.extend(new.errors.iter().map(|error| (error.clone(), 1)));
@@ -196,6 +346,7 @@ impl Operator for Window {
     }
 
     fn restore(&mut self, runs: &[StateRun]) -> Result<()> {
+        self.marks.clear();
         self.rows.restore(runs)
     }
 
@@ -205,6 +356,10 @@ impl Operator for Window {
 
     fn metrics(&self) -> OperatorMetrics {
         let metrics = self.rows.metrics(self.metrics);
-        OperatorMetrics { state_rows_touched: metrics.state_rows_touched + self.read, ..metrics }
+        OperatorMetrics {
+            state_rows_touched: metrics.state_rows_touched + self.read,
+            state_bytes: metrics.state_bytes + self.marks.bytes(),
+            ..metrics
+        }
     }
 }

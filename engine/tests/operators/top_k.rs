@@ -1,7 +1,7 @@
 //! The first rows of an order, of inputs that take rows back and of such that do not.
 
 use arrow::compute::SortOptions;
-use levada_planner::delta_plan::{Op, SortKey, TopK};
+use levada_planner::delta_plan::{Numbering, Op, SortKey, TopK};
 
 use crate::harness::Case;
 use crate::rows::{B, D, F, I, K, S, T};
@@ -19,7 +19,8 @@ fn case(skip: usize, fetch: usize, asked: usize, output: Vec<usize>, sql: String
     let others = [F, S, D, B, T].map(|column| key(column, false));
     let order = std::iter::once(key(I, true)).chain(others).collect();
     let fetch = Some(fetch);
-    let top = TopK { partition: vec![K], order, asked, skip, fetch, output };
+    let top =
+        TopK { partition: vec![K], order, asked, numbering: Numbering::Row, skip, fetch, output };
     Case::new(Op::TopK(top), sql.leak())
 }
 

@@ -108,6 +108,8 @@ pub enum Op {
     Aggregate(Aggregate),
     /// Equi-join.
     Join(Join),
+    /// Rows beside one that is compared with them.
+    Threshold(Threshold),
     /// The first rows of each partition.
     TopK(TopK),
     /// Window functions.
@@ -311,6 +313,62 @@ pub struct SortKey {
     pub options: SortOptions,
 }
 
+/// Rows of input 0 beside the row of input 1, which has one at most, where a comparison of the two is true.
+#[derive(Clone, Debug)]
+pub struct Threshold {
+    /// All columns of input 0: the one that is compared first, ascending and NULLs last.
+    pub order: Vec<SortKey>,
+    /// How it is compared.
+    pub comparison: Comparison,
+    /// The column of input 1 that it is compared with, of the same type.
+    pub value: usize,
+    /// Columns of the concatenation that are output, in order.
+    pub output: Vec<usize>,
+}
+
+impl Threshold {
+    /// Whether columns of input 1 are output.
+    #[must_use]
+    pub fn shows_value(&self) -> bool {
+        self.output.iter().any(|column| *column >= self.order.len())
+    }
+}
+
+/// Where a row must be, seen from a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Comparison {
+    /// `>`
+    Above,
+    /// `>=`
+    NotBelow,
+    /// `<`
+    Below,
+    /// `<=`
+    NotAbove,
+}
+
+impl fmt::Display for Comparison {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Above => ">",
+            Self::NotBelow => ">=",
+            Self::Below => "<",
+            Self::NotAbove => "<=",
+        })
+    }
+}
+
+/// How the rows of an order are numbered, from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Numbering {
+    /// Each by itself.
+    Row,
+    /// Rows that are equal in what was asked for have the number of the first of them.
+    Rank,
+    /// As ranks, without gaps.
+    DenseRank,
+}
+
 /// Some rows of each partition, by their place in an order.
 #[derive(Clone, Debug)]
 pub struct TopK {
@@ -320,9 +378,11 @@ pub struct TopK {
     pub order: Vec<SortKey>,
     /// How many of `order` were asked for; the others break ties.
     pub asked: usize,
-    /// Rows that are left out at the start of each partition.
+    /// How rows are numbered.
+    pub numbering: Numbering,
+    /// Numbers that are left out at the start of each partition.
     pub skip: usize,
-    /// Rows of each partition that are shown; all when `None`.
+    /// Numbers of each partition that are shown behind those; all when `None`.
     pub fetch: Option<usize>,
     /// Input columns that are output, in order; the one behind all of them is the row's number from 1.
     pub output: Vec<usize>,
@@ -335,6 +395,8 @@ pub struct Window {
     pub partition: Vec<usize>,
     /// All other input columns: those of `ORDER BY` first.
     pub order: Vec<SortKey>,
+    /// How many of `order` are those of `ORDER BY`: rows that are equal in them are peers.
+    pub asked: usize,
     /// The calls, in output order.
     pub calls: Vec<WindowCall>,
 }
@@ -344,8 +406,52 @@ pub struct Window {
 pub struct WindowCall {
     /// The compiled form; it takes the rows of one partition in order.
     pub physical: Arc<dyn WindowExpr>,
+    /// The condition of `FILTER (WHERE ...)`.
+    pub filter: Option<Arc<dyn PhysicalExpr>>,
+    /// Whether NULLs are passed over.
+    pub ignore_nulls: bool,
+    /// The rows that decide its value.
+    pub reach: Reach,
     /// Canonical text.
     pub text: String,
+}
+
+/// Rows of its partition that decide the value of a window function for a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// So many rows before it and after it.
+    Rows {
+        /// How many before.
+        before: u64,
+        /// How many after.
+        after: u64,
+    },
+    /// All rows before it, and itself.
+    Before {
+        /// What is carried from row to row.
+        running: Running,
+        /// Whether the rows that are equal to it in the order count as well.
+        peers: bool,
+    },
+    /// All rows.
+    Partition,
+}
+
+/// What a window function carries from row to row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Running {
+    /// The number of rows.
+    Number,
+    /// The number of rows before the peers.
+    Rank,
+    /// The number of groups of peers.
+    DenseRank,
+    /// The first value.
+    First,
+    /// The last value.
+    Last,
+    /// The state of an aggregate function.
+    Aggregate,
 }
 
 /// A query that is recomputed; the engine's batch module runs it.
@@ -372,6 +478,12 @@ pub enum CostClass {
     Output,
     /// With the rows of the delta, each found in an order, and the rows shown of the changed partitions.
     Top,
+    /// With the rows of the delta, each found in an order, and so many rows around each.
+    Reach,
+    /// With the rows of the delta, each found in an order, and the rows behind the first of each partition.
+    Behind,
+    /// With the rows of the delta, each found in an order, and the rows that a moved bound passes.
+    Crossing,
     /// With the whole input.
     Recompute,
 }
@@ -391,8 +503,10 @@ impl Op {
             Self::Aggregate(aggregate) if aggregate.is_holistic() => CostClass::Group,
             Self::Aggregate(_) => CostClass::Delta,
             Self::Join(_) => CostClass::Output,
+            Self::Threshold(threshold) if threshold.shows_value() => CostClass::Output,
+            Self::Threshold(_) => CostClass::Crossing,
             Self::TopK(_) => CostClass::Top,
-            Self::Window(_) => CostClass::Group,
+            Self::Window(window) => window.cost(),
             Self::Recompute(_) => CostClass::Recompute,
         }
     }
@@ -405,6 +519,9 @@ impl fmt::Display for CostClass {
             Self::Group => "O(group)",
             Self::Output => "O(delta + matches)",
             Self::Top => "O(delta log n + shown)",
+            Self::Reach => "O(delta log n + reach)",
+            Self::Behind => "O(delta log n + rows behind)",
+            Self::Crossing => "O(delta log n + crossing)",
             Self::Recompute => "RECOMPUTE",
         })
     }
@@ -415,6 +532,22 @@ impl Aggregate {
     #[must_use]
     pub fn is_holistic(&self) -> bool {
         self.calls.iter().any(|call| matches!(call.function, AggregateFunction::Holistic(_)))
+    }
+}
+
+impl Window {
+    /// The cost of the call that looks furthest.
+    fn cost(&self) -> CostClass {
+        let costs = self.calls.iter().map(|call| match call.reach {
+            Reach::Rows { .. } => CostClass::Reach,
+            Reach::Before { .. } => CostClass::Behind,
+            Reach::Partition => CostClass::Group,
+        });
+        let all: Vec<CostClass> = costs.collect();
+        [CostClass::Group, CostClass::Behind]
+            .into_iter()
+            .find(|cost| all.contains(cost))
+            .unwrap_or(CostClass::Reach)
     }
 }
 

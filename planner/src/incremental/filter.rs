@@ -16,6 +16,11 @@ impl Builder<'_> {
         if let Some(ranked) = self.ranked(filter)? {
             return Ok(ranked);
         }
+        if let LogicalPlan::Join(join) = filter.input.as_ref()
+            && let Some(bounded) = self.threshold(join, Some(&filter.predicate))?
+        {
+            return Ok(bounded);
+        }
         let input = self.plan(&filter.input)?;
         let predicate = expression(&filter.predicate, filter.input.schema())?;
         let (schema, properties) =

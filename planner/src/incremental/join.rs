@@ -49,6 +49,9 @@ impl Builder<'_> {
         if exprs().any(has_subquery) {
             return self.recompute(plan, "correlated subquery");
         }
+        if let Some(bounded) = self.threshold(join, None)? {
+            return Ok(bounded);
+        }
         let Oriented { kind, sides, on } = Oriented::of(join);
         let left = self.plan(sides[0])?;
         let right = self.plan(sides[1])?;

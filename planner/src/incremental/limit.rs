@@ -4,12 +4,13 @@ use datafusion::logical_expr::{FetchType, Limit, LogicalPlan, SkipType, Sort, So
 
 use super::order::Ordered;
 use super::{Builder, has_subquery, output_schema};
-use crate::delta_plan::{NodeId, Op, Properties, TopK};
+use crate::delta_plan::{NodeId, Numbering, Op, Properties, TopK};
 use crate::error::Result;
 
 /// Which rows of an order.
 #[derive(Clone, Copy)]
 struct Rows {
+    numbering: Numbering,
     skip: usize,
     fetch: Option<usize>,
 }
@@ -20,7 +21,7 @@ impl Builder<'_> {
         let (SkipType::Literal(skip), FetchType::Literal(fetch)) = (skip, fetch) else {
             return self.recompute(plan, "LIMIT that is no constant");
         };
-        match self.first_rows(&limit.input, Rows { skip, fetch })? {
+        match self.first_rows(&limit.input, Rows { numbering: Numbering::Row, skip, fetch })? {
             Some(node) => Ok(node),
             None => self.recompute(plan, "LIMIT over a type without order"),
         }
@@ -28,7 +29,7 @@ impl Builder<'_> {
 
     /// `ORDER BY` with the number of rows that its user asks for.
     pub(super) fn sorted_first(&mut self, plan: &LogicalPlan, sort: &Sort) -> Result<NodeId> {
-        let rows = Rows { skip: 0, fetch: sort.fetch };
+        let rows = Rows { numbering: Numbering::Row, skip: 0, fetch: sort.fetch };
         match self.first_of_sort(sort, rows)? {
             Some(node) => Ok(node),
             None => self.recompute(plan, "LIMIT over a type without order"),
@@ -84,7 +85,8 @@ impl Builder<'_> {
         properties: Properties,
     ) -> NodeId {
         let Ordered { input, partition, order, asked } = ordered;
-        let top = TopK { partition, order, asked, skip: rows.skip, fetch: rows.fetch, output };
+        let Rows { numbering, skip, fetch } = rows;
+        let top = TopK { partition, order, asked, numbering, skip, fetch, output };
         self.add(Op::TopK(top), vec![input], schema, properties)
     }
 
@@ -92,11 +94,11 @@ impl Builder<'_> {
     pub(super) fn numbered(
         &mut self,
         ordered: Ordered,
-        (skip, fetch): (usize, usize),
+        (numbering, skip, fetch): (Numbering, usize, usize),
         output: Vec<usize>,
         schema: arrow::datatypes::SchemaRef,
     ) -> NodeId {
-        let rows = Rows { skip, fetch: Some(fetch) };
+        let rows = Rows { numbering, skip, fetch: Some(fetch) };
         self.top_k(ordered, rows, output, schema, Properties::default())
     }
 }

@@ -7,7 +7,7 @@ use datafusion::common::DFSchema;
 use datafusion::logical_expr::{Expr, LogicalPlan, Projection};
 
 use super::{Builder, column_position, expression, has_subquery, output_schema};
-use crate::delta_plan::{Join, NodeId, Op, Properties, TopK};
+use crate::delta_plan::{Join, NodeId, Op, Properties, Threshold, TopK};
 use crate::error::Result;
 
 impl Builder<'_> {
@@ -66,6 +66,10 @@ fn picking(op: &Op, picked: &[usize]) -> Option<Op> {
         Op::Join(join) => {
             let output = picked.iter().map(|p| join.output[*p]).collect();
             Some(Op::Join(Join { output, ..join.clone() }))
+        }
+        Op::Threshold(threshold) => {
+            let output = picked.iter().map(|p| threshold.output[*p]).collect();
+            Some(Op::Threshold(Threshold { output, ..threshold.clone() }))
         }
         Op::TopK(top) => {
             let output = picked.iter().map(|p| top.output[*p]).collect();

@@ -1,4 +1,6 @@
 //! `row_number() OVER (…) <= k`: a filter on a row's number reads only the first rows of each partition.
+//!
+//! So does one on `rank()` or `dense_rank()`, which takes all rows that tie with the last of them.
 
 use std::sync::Arc;
 
@@ -13,7 +15,7 @@ use datafusion::logical_expr::{
 
 use super::window::call_of;
 use super::{Builder, column_position, expression, has_subquery, output_schema};
-use crate::delta_plan::{NodeId, Op};
+use crate::delta_plan::{NodeId, Numbering, Op};
 use crate::error::Result;
 
 impl Builder<'_> {
@@ -31,7 +33,7 @@ impl Builder<'_> {
     }
 
     fn ranked_window(&mut self, filter: &Filter, window: &Window) -> Result<Option<NodeId>> {
-        let Some(call) = row_number(window) else { return Ok(None) };
+        let Some((call, numbering)) = numbering(window) else { return Ok(None) };
         let number = window.input.schema().fields().len();
         let conjuncts = split_conjunction(&filter.predicate);
         let bounds = conjuncts.iter().map(|c| bound(c, &window.schema, number));
@@ -54,7 +56,7 @@ impl Builder<'_> {
         let widened = self.nodes[ordered.input].schema.fields().len();
         let output = (0..number).chain([widened]).collect();
         let schema = output_schema(&window.schema);
-        let first = self.numbered(ordered, (skip, fetch), output, schema);
+        let first = self.numbered(ordered, (numbering, skip, fetch), output, schema);
         let rest = conjuncts.into_iter().enumerate().filter(|(i, _)| *i != which);
         let Some(rest) = conjunction(rest.map(|(_, c)| c.clone())) else {
             return Ok(Some(first));
@@ -85,19 +87,22 @@ fn below(filter: &Filter, projection: &Projection) -> Result<Option<Filter>> {
 }
 
 /// The only call of the window, if it numbers rows.
-fn row_number(window: &Window) -> Option<&WindowFunction> {
+fn numbering(window: &Window) -> Option<(&WindowFunction, Numbering)> {
     let [only] = &window.window_expr[..] else { return None };
     let call = call_of(only)?;
-    let numbers = match &call.fun {
-        WindowFunctionDefinition::WindowUDF(function) => function.name() == "row_number",
-        WindowFunctionDefinition::AggregateUDF(_) => false,
+    let WindowFunctionDefinition::WindowUDF(function) = &call.fun else { return None };
+    let numbering = match function.name() {
+        "row_number" => Numbering::Row,
+        "rank" => Numbering::Rank,
+        "dense_rank" => Numbering::DenseRank,
+        _ => return None,
     };
     let plain = call.params.filter.is_none() && !call.params.distinct;
     let is_bigint = window.schema.fields().last().map(|f| f.data_type()) == Some(&DataType::Int64);
-    (numbers && plain && is_bigint).then_some(call)
+    (plain && is_bigint).then_some((call, numbering))
 }
 
-/// Rows to skip and to fetch, if `condition` says just that of column `number`.
+/// Numbers to skip and to fetch, if `condition` says just that of column `number`.
 fn bound(condition: &Expr, schema: &DFSchema, number: usize) -> Option<(usize, usize)> {
     let Expr::BinaryExpr(BinaryExpr { left, op, right }) = condition else { return None };
     let (op, literal) = match (left.as_ref(), right.as_ref()) {

@@ -72,9 +72,12 @@ pub fn break_ties_in_windows(plan: LogicalPlan) -> Result<LogicalPlan> {
 /// Whether a call depends on the order of rows alone, not on which of them are equal in it.
 fn ignores_peers(expr: &Expr) -> bool {
     const BY_POSITION: [&str; 4] = ["row_number", "ntile", "lag", "lead"];
+    const BY_PEERS: [&str; 4] = ["rank", "dense_rank", "percent_rank", "cume_dist"];
     call_of(expr).is_some_and(|call| {
         let by_position = BY_POSITION.contains(&call.fun.name());
-        by_position || call.params.window_frame.units == WindowFrameUnits::Rows
+        let by_rows = call.params.window_frame.units == WindowFrameUnits::Rows;
+        // Without an order the frame is one of rows, and all rows are peers.
+        by_position || (by_rows && !BY_PEERS.contains(&call.fun.name()))
     })
 }
 

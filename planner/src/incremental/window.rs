@@ -1,16 +1,21 @@
 //! Window functions: calls over one partitioning and order become one node.
 
+mod reach;
+
 use std::sync::Arc;
 
+use arrow::datatypes::DataType;
+use datafusion::common::DFSchema;
 use datafusion::execution::context::ExecutionProps;
-use datafusion::logical_expr::expr::WindowFunction;
+use datafusion::logical_expr::expr::{NullTreatment, WindowFunction};
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::logical_expr::{Expr, LogicalPlan, SortExpr, Window as LogicalWindow};
 use datafusion::physical_planner::create_window_expr;
 
+use self::reach::reach_of;
 use super::order::Ordered;
 use super::project::project_properties;
-use super::{Builder, column, has_subquery, output_schema};
+use super::{Builder, column, compile, has_subquery, output_schema};
 use crate::delta_plan::{Expression, NodeId, Op, Properties, Window, WindowCall};
 use crate::error::Result;
 
@@ -37,7 +42,7 @@ impl Builder<'_> {
         let mut places: Vec<Option<usize>> = vec![None; schema.fields().len()];
         (0..width).for_each(|column| places[column] = Some(column));
         for group in groups {
-            let Some(Ordered { input, partition, order, .. }) =
+            let Some(Ordered { input, partition, order, asked }) =
                 self.ordered(node, from, group.partition, group.order)?
             else {
                 return self.recompute(plan, "window over a type without order");
@@ -45,17 +50,15 @@ impl Builder<'_> {
             let mut fields: Vec<_> = self.nodes[input].schema.fields().to_vec();
             let mut calls = Vec::new();
             for call in group.calls {
-                let expr = &window.window_expr[call];
-                let (props, context) = (ExecutionProps::new(), PhysicalPlanningContext::default());
-                let physical = create_window_expr(expr, from, &props, &context)?;
-                calls.push(WindowCall { physical, text: expr.to_string() });
                 places[width + call] = Some(fields.len());
-                fields.push(Arc::clone(&schema.fields()[width + call]));
+                let field = &schema.fields()[width + call];
+                calls.extend(compiled(&window.window_expr[call], from, field.data_type())?);
+                fields.push(Arc::clone(field));
             }
             let properties =
                 Properties { insert_only: false, ..self.nodes[input].properties.clone() };
             let schema = Arc::new(arrow::datatypes::Schema::new(fields));
-            let op = Op::Window(Window { partition, order, calls });
+            let op = Op::Window(Window { partition, order, asked, calls });
             node = self.add(op, vec![input], schema, properties);
         }
         let have = &self.nodes[node].schema;
@@ -67,6 +70,20 @@ impl Builder<'_> {
         let columns: Vec<Expression> = columns.collect();
         Ok(self.add(Op::Project(columns), vec![node], schema, properties))
     }
+}
+
+/// The call that an expression over rows of `schema` is, whose value is of type `output`.
+fn compiled(expr: &Expr, schema: &DFSchema, output: &DataType) -> Result<Option<WindowCall>> {
+    let Some(call) = call_of(expr) else { return Ok(None) };
+    let (props, context) = (ExecutionProps::new(), PhysicalPlanningContext::default());
+    let filter = call.params.filter.as_deref();
+    Ok(Some(WindowCall {
+        physical: create_window_expr(expr, schema, &props, &context)?,
+        filter: filter.map(|filter| compile(filter, schema)).transpose()?,
+        ignore_nulls: call.params.null_treatment == Some(NullTreatment::IgnoreNulls),
+        reach: reach_of(call, schema, output),
+        text: expr.to_string(),
+    }))
 }
 
 /// The call that an expression is, looking through aliases.

@@ -27,7 +27,7 @@ use datafusion::logical_expr::expr::Case;
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::{
     ColumnarValue, Expr, LogicalPlan, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl,
-    Signature, Subquery, Volatility,
+    Signature, Subquery, TypeSignature, Volatility,
 };
 use datafusion::optimizer::{ApplyOrder, OptimizerConfig, OptimizerRule};
 use datafusion::physical_plan::collect;
@@ -145,7 +145,11 @@ impl ApplySubqueries {
                     .with_metadata(field.metadata().clone()),
             ),
             guarded: guard.is_some(),
-            signature: Signature::variadic_any(Volatility::Stable),
+            // An optimizer may have found that no outer column matters.
+            signature: Signature::one_of(
+                vec![TypeSignature::VariadicAny, TypeSignature::Nullary],
+                Volatility::Stable,
+            ),
             state: Arc::clone(&self.state),
         };
         let function = AsyncScalarUDF::new(Arc::new(apply)).into_scalar_udf();

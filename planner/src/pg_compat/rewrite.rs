@@ -14,6 +14,7 @@
 //! | `FROM f(x) WITH ORDINALITY AS a(b, c)` | a derived table that unnests |
 //! | `FROM pg_class`, `c.tableoid` | `FROM pg_catalog.pg_class`, its OID |
 //! | a long chain of `AND` or `OR` | a balanced tree |
+//! | `FETCH FIRST n ROWS ONLY` | `LIMIT n`; with ties a mark on `n` |
 //! | `interval '03:04:05'` | `interval '3 hours 4 minutes 5 seconds'` |
 //! | a scalar subquery over the system catalog | with `first_value`, as DataFusion wants an aggregate |
 
@@ -21,6 +22,7 @@ mod build;
 mod cast;
 mod chain;
 mod expression;
+mod fetch;
 mod relation;
 mod subquery;
 
@@ -77,6 +79,7 @@ impl VisitorMut for Shapes {
     type Break = Infallible;
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<Infallible> {
+        fetch::rewrite(query);
         relation::replace_system_columns(&mut query.body);
         ControlFlow::Continue(())
     }

@@ -6,7 +6,7 @@
 //! | module | makes |
 //! |---|---|
 //! | [`join`] | equal and null-safe keys, bands, cross products, self joins, inner and outer |
-//! | [`ordered`] | `ORDER BY ... LIMIT ... OFFSET`, `DISTINCT ON` |
+//! | [`ordered`] | `ORDER BY ... LIMIT ... OFFSET`, `DISTINCT ON`, numbers up to a bound |
 //! | [`subquery`] | `IN`, `EXISTS` and their negations, alone and below `OR`; scalar subqueries |
 //! | [`window`] | window functions and their frames |
 
@@ -23,7 +23,7 @@ use super::expression::Expression;
 use super::schema::Table;
 use super::value::Type;
 use join::Join;
-use ordered::{First, Top};
+use ordered::{First, Ranked, Top};
 use subquery::{Place, Scalar, Semi};
 use window::Window;
 
@@ -57,6 +57,8 @@ pub enum Query {
     Top(Box<Top>),
     /// The first row of each group.
     First(Box<First>),
+    /// The rows of each group up to a number.
+    Ranked(Box<Ranked>),
     /// A row per value of an array of columns.
     Unnest(Box<Query>, Vec<usize>),
 }
@@ -101,7 +103,7 @@ impl Query {
         let input = Self::random(tables, depth - 1, rng);
         let columns = input.columns();
         let other = |rng: &mut StdRng| Self::random(tables, depth.saturating_sub(2), rng);
-        let made = match rng.random_range(0..27) {
+        let made = match rng.random_range(0..29) {
             0..3 => {
                 let condition = Expression::random(Type::Bool, &columns, 3, rng);
                 Self::Filter(Box::new(input.clone()), condition)
@@ -129,6 +131,7 @@ impl Query {
             20..23 => Window::random(input.clone(), rng),
             23 => First::random(input.clone(), rng),
             24..26 => Top::random(input.clone(), rng),
+            26..28 => Ranked::random(input.clone(), rng),
             _ => {
                 let of = *columns.choose(rng).expect("a query has columns");
                 let same = (0..columns.len()).filter(|i| columns[*i] == of).collect();
@@ -171,6 +174,10 @@ impl Query {
             Self::Filter(input, _) | Self::Distinct(input) => input.columns(),
             Self::Top(top) => top.input.columns(),
             Self::First(first) => first.input.columns(),
+            Self::Ranked(ranked) => {
+                let number = ranked.numbered.then_some(Type::Big);
+                ranked.input.columns().into_iter().chain(number).collect()
+            }
             Self::Set(_, left, _) => left.columns(),
             Self::Project(_, items) => items.iter().map(|e| e.of).collect(),
             Self::Join(join) => {
@@ -269,6 +276,7 @@ impl Query {
             Self::Window(window) => window.sql(),
             Self::Top(top) => top.sql(),
             Self::First(first) => first.sql(),
+            Self::Ranked(ranked) => ranked.sql(),
             Self::Unnest(input, columns) => {
                 let values: Vec<String> = columns.iter().map(|c| format!("u.c{c}")).collect();
                 format!(
@@ -321,6 +329,7 @@ impl Query {
             Self::Window(window) => out.extend(window.simpler()),
             Self::Top(top) => out.extend(top.simpler()),
             Self::First(first) => out.extend(first.simpler()),
+            Self::Ranked(ranked) => out.extend(ranked.simpler()),
             Self::Table(..) | Self::Distinct(_) | Self::Set(..) | Self::Unnest(..) => {}
         }
         out
@@ -335,6 +344,7 @@ impl Query {
             }
             Self::Top(top) => vec![&top.input],
             Self::First(first) => vec![&first.input],
+            Self::Ranked(ranked) => vec![&ranked.input],
             Self::Window(window) => vec![&window.input],
             Self::Aggregate(a) => vec![&a.input],
             Self::Set(_, l, r) => vec![l, r],
@@ -352,6 +362,7 @@ impl Query {
             }
             Self::Top(top) => vec![&mut top.input],
             Self::First(first) => vec![&mut first.input],
+            Self::Ranked(ranked) => vec![&mut ranked.input],
             Self::Window(window) => vec![&mut window.input],
             Self::Aggregate(a) => vec![&mut a.input],
             Self::Set(_, l, r) => vec![l, r],

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, UInt32Array, new_empty_array};
+use arrow::array::{ArrayRef, BooleanArray, UInt32Array, new_empty_array};
 use arrow::compute::take;
 use arrow::datatypes::{DataType, FieldRef, Schema};
 use arrow::row::{RowConverter, SortField};
@@ -115,7 +115,9 @@ impl Call {
         let arguments = self.arguments_at(columns, order)?;
         if self.function.groups_accumulator_supported(self.args()) {
             let mut accumulator = self.function.create_groups_accumulator(self.args())?;
-            accumulator.update_batch(&arguments, &sorted, None, total)?;
+            // Without a filter, accumulators take it that every group has rows.
+            let all = BooleanArray::from(vec![true; sorted.len()]);
+            accumulator.update_batch(&arguments, &sorted, Some(&all), total)?;
             return accumulator.evaluate(EmitTo::All);
         }
         let mut values = Vec::with_capacity(total);

@@ -153,3 +153,66 @@ impl First {
         simpler.into_iter().map(|first| Query::First(Box::new(first))).collect()
     }
 }
+
+/// The rows of each group up to a number.
+#[derive(Clone, Debug)]
+pub struct Ranked {
+    /// What is grouped.
+    pub input: Query,
+    /// Columns of the group; none is one group.
+    keys: Vec<usize>,
+    /// An order, total where rows that tie have different numbers.
+    order: Order,
+    function: &'static str,
+    bound: &'static str,
+    /// Whether the number is a column.
+    pub numbered: bool,
+}
+
+impl Ranked {
+    /// A random choice of the first rows per group.
+    pub fn random(input: Query, rng: &mut StdRng) -> Query {
+        let columns = input.columns().len();
+        let all: Vec<usize> = (0..columns).collect();
+        let count = rng.random_range(0..3);
+        let keys = all.choose_multiple(rng, count).copied().collect();
+        let functions = ["rank()", "rank()", "dense_rank()", "row_number()"];
+        let function = *functions.choose(rng).expect("there are functions");
+        let total = function == "row_number()";
+        let order = if total { Order::total } else { Order::partial }(columns, rng);
+        let bound = *["<= 1", "<= 2", "< 4", "= 1", "= 2", "= 3"].choose(rng).expect("bounds");
+        let numbered = rng.random_bool(0.4);
+        Query::Ranked(Box::new(Self { input, keys, order, function, bound, numbered }))
+    }
+
+    pub(super) fn sql(&self) -> String {
+        let width = self.input.columns().len();
+        let mut columns: Vec<String> = (0..width).map(|c| format!("r.c{c}")).collect();
+        if self.numbered {
+            columns.push(format!("r.n AS c{width}"));
+        }
+        let keys: Vec<String> = self.keys.iter().map(|k| format!("k.c{k}")).collect();
+        let partition = if keys.is_empty() { "" } else { "PARTITION BY " };
+        format!(
+            "SELECT {} FROM (SELECT k.*, {} OVER ({partition}{} ORDER BY {}) AS n FROM ({}) AS k) AS r WHERE r.n {}",
+            columns.join(", "),
+            self.function,
+            keys.join(", "),
+            self.order.sql("k"),
+            self.input.sql(),
+            self.bound
+        )
+    }
+
+    pub(super) fn simpler(&self) -> Vec<Query> {
+        let mut out = Vec::new();
+        let mut push = |ranked: Self| out.push(Query::Ranked(Box::new(ranked)));
+        if !self.keys.is_empty() {
+            push(Self { keys: Vec::new(), ..self.clone() });
+        }
+        if let Some(order) = self.order.ascending() {
+            push(Self { order, ..self.clone() });
+        }
+        out
+    }
+}

@@ -119,8 +119,8 @@ pub struct Scalar {
     pub key: Option<(usize, usize)>,
     /// A further condition over both sides' columns, within the subquery.
     pub residual: Option<Expression>,
-    /// The column that must be less than the value; [`None`]: the value is a column.
-    pub less: Option<usize>,
+    /// The column that is compared with the value, and how; [`None`]: the value is a column.
+    pub compared: Option<(usize, &'static str)>,
 }
 
 impl Scalar {
@@ -135,20 +135,23 @@ impl Scalar {
         };
         let function = *functions.choose(rng).expect("there are functions");
         let pairs = equal_columns(&columns, &others);
-        let key = if rng.random_bool(0.75) { pairs.choose(rng).copied() } else { None };
+        let key = if rng.random_bool(0.6) { pairs.choose(rng).copied() } else { None };
         let both: Vec<Type> = columns.iter().chain(&others).copied().collect();
         let correlated = key.is_some() && rng.random_bool(0.1);
         let residual = correlated.then(|| band(columns.len(), &both, rng));
         let of = result(function, others[argument]);
         let comparable: Vec<usize> = (0..columns.len()).filter(|i| columns[*i] == of).collect();
-        let less = if rng.random_bool(0.5) { comparable.choose(rng).copied() } else { None };
+        let compared = if rng.random_bool(0.6) { comparable.choose(rng) } else { None };
+        let compared = compared.map(|column| {
+            (*column, *["<", "<=", ">", ">=", "="].choose(rng).expect("there are operators"))
+        });
         let call = (function, argument);
-        Query::Scalar(Box::new(Self { left, right, call, key, residual, less }))
+        Query::Scalar(Box::new(Self { left, right, call, key, residual, compared }))
     }
 
     pub(super) fn columns(&self) -> Vec<Type> {
         let mut columns = self.left.columns();
-        if self.less.is_none() {
+        if self.compared.is_none() {
             columns.push(result(self.call.0, self.right.columns()[self.call.1]));
         }
         columns
@@ -162,12 +165,13 @@ impl Scalar {
         conditions.extend(self.residual.as_ref().map(|e| e.sql(&side_by_side(width, "s", "i"))));
         let inner = format!("SELECT {function}(i.c{argument}) FROM ({}) AS i", self.right.sql());
         let value = filtered(&inner, &conditions);
-        match self.less {
+        match self.compared {
             None => {
                 format!("SELECT s.*, ({value}) AS c{width} FROM ({}) AS s", self.left.sql())
             }
-            Some(column) => {
-                format!("SELECT * FROM ({}) AS s WHERE s.c{column} < ({value})", self.left.sql())
+            Some((column, how)) => {
+                let left = self.left.sql();
+                format!("SELECT * FROM ({left}) AS s WHERE s.c{column} {how} ({value})")
             }
         }
     }
