@@ -272,7 +272,7 @@ mod tests {
             let expected = Answer::of(&expected, query.counted).unwrap();
             for keep in [Keep::Rows, Keep::Sum] {
                 let (plan, schema) = (&view.delta_plan, &view.schema);
-                let workers = Workers::new(Some(2)).from_rows(64);
+                let workers = Workers::new(Some(2)).sharing_from(64);
                 let mut maintained =
                     Maintained::new(plan, schema, keep, query.counted, &workers).unwrap();
                 for tick in ticks(&tables, events.events, 700) {

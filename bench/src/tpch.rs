@@ -320,7 +320,7 @@ mod tests {
             let view = View::plan(sql, &tables, false).unwrap();
             let expected = runtime.block_on(view.batch(&tables)).unwrap();
             let (plan, schema) = (&view.delta_plan, &view.schema);
-            let workers = Workers::new(Some(2)).from_rows(64);
+            let workers = Workers::new(Some(2)).sharing_from(64);
             let mut maintained = Maintained::new(plan, schema, Keep::Rows, None, &workers).unwrap();
             for tick in [&whole(&tables), &deletes, &inserts] {
                 maintained.tick(tick).unwrap();

@@ -125,7 +125,7 @@ impl Inner {
         let shared = Arc::new(Shared::new(blob, clock, memory)?);
         let workers = Workers::new(options.threads);
         let workers = match options.large_rows {
-            Some(rows) => workers.from_rows(rows),
+            Some(rows) => workers.sharing_from(rows),
             None => workers,
         };
         let (requests, queue) = mpsc::channel(QUEUE_MAX);

@@ -64,7 +64,7 @@ impl Workers {
 
     /// The same threads, for deltas of at least `rows` rows.
     #[must_use]
-    pub fn from_rows(self, rows: usize) -> Self {
+    pub fn sharing_from(self, rows: usize) -> Self {
         Self { large_rows: rows, ..self }
     }
 
@@ -203,7 +203,7 @@ mod tests {
     fn few_rows_and_one_thread_do_not_pay() {
         let workers = Workers::new(Some(2));
         assert!(!workers.pays(1) && workers.pays(1 << 20));
-        assert!(workers.clone().from_rows(1).pays(1));
+        assert!(workers.clone().sharing_from(1).pays(1));
         assert!(!Workers::new(Some(1)).pays(1 << 20) && !Workers::alone().pays(usize::MAX - 1));
     }
 }

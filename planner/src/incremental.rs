@@ -12,7 +12,6 @@ mod join;
 mod limit;
 mod not_in;
 mod order;
-mod origin;
 mod project;
 mod ranked;
 mod recompute;

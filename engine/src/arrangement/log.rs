@@ -198,7 +198,7 @@ impl ColumnLog {
             from += n;
         }
         for ((_, n), part) in parts.iter().zip(copies(columns, &parts, rows, workers)) {
-            if self.rows % CHUNK_ROWS == 0 {
+            if self.rows.is_multiple_of(CHUNK_ROWS) {
                 self.chunks.push(Arc::default());
                 self.dead.push(None);
             }

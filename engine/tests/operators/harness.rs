@@ -80,7 +80,7 @@ impl Case {
                     self.run(seed as u64 + 1, &made, &format!("{width:?}"), restore_every).await;
                 }
             }
-            let shared = Workers::new(Some(3)).from_rows(1);
+            let shared = Workers::new(Some(3)).sharing_from(1);
             for (seed, workers) in [Workers::alone(), shared].iter().enumerate() {
                 for restore_every in [0, 4] {
                     let made = |plan: &DeltaPlan| lower(plan, plan.root, workers);

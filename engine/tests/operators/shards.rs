@@ -150,7 +150,7 @@ fn rows_and_errors_are_those_of_one_piece() {
     let last = expected.last().expect("a sum");
     assert!(last.0.len() > 20 && last.1.len() > 2, "rows and errors: {last:?}");
     for (threads, rows) in [(1, 1), (2, 1), (3, 50), (4, 100_000)] {
-        let workers = Workers::new(Some(threads)).from_rows(rows);
+        let workers = Workers::new(Some(threads)).sharing_from(rows);
         let made = |id: usize| lower(&plan, id, &workers).expect("an operator");
         for restore in [false, true] {
             let sums = run(&made, &ticks, restore);
@@ -190,7 +190,7 @@ impl Operator for Superstitious {
 
 #[test]
 fn a_panic_of_a_shard_is_one_of_the_operator_and_costs_no_state() {
-    for workers in [Workers::alone(), Workers::new(Some(3)).from_rows(1)] {
+    for workers in [Workers::alone(), Workers::new(Some(3)).sharing_from(1)] {
         let shards = (0..SHARDS).map(|_| Box::new(Superstitious { rows: 0 }) as _).collect();
         let mut operator = Sharded::new(shards, vec![Route::Key(Arc::from([0]))], workers);
         let rows = |to: i64| {

@@ -6,6 +6,8 @@
 //! completed below the window, which still ranks and frames by its own. `DISTINCT ON` becomes a filter on
 //! row numbers, whose order of groups a `LIMIT` above it sees.
 
+mod origin;
+
 use std::sync::Arc;
 
 use datafusion::common::Column;
@@ -17,7 +19,7 @@ use datafusion::logical_expr::{
     Projection, Sort, SortExpr, Window, WindowFrameUnits, lit,
 };
 
-use super::origin::decided;
+use self::origin::decided;
 use super::window::call_of;
 use crate::error::Result;
 use crate::window::row_number;

@@ -62,7 +62,7 @@ impl Case {
         let crashes = (0..epochs.len()).filter(|_| rng.random_bool(0.1)).collect();
         let options = OpenOptions {
             state_memory: rng.random_bool(0.3).then_some(0),
-            ..if seed % 3 == 0 { SHARED } else { OpenOptions::default() }
+            ..if seed.is_multiple_of(3) { SHARED } else { OpenOptions::default() }
         };
         Self { tables, views, epochs, crashes, options }
     }
