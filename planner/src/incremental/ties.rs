@@ -2,9 +2,9 @@
 //!
 //! The order of equal sort keys is no property of the data, so two runs of such a query may differ. Before
 //! a query is maintained, or compared with what is maintained, every order in it that matters is completed
-//! by all columns of its rows, ascending and NULLs last; a table's key stands for all its columns. Peers stay peers: the order of a window is
-//! completed below the window, which still ranks and frames by its own. `DISTINCT ON` becomes a filter on
-//! row numbers, whose order of groups a `LIMIT` above it sees.
+//! by all columns of its rows, ascending and NULLs last; a table's key stands for all its columns. Peers stay
+//! peers: the order of a window is completed below the window, which still ranks and frames by its own.
+//! `DISTINCT ON` becomes a filter on row numbers, whose order of groups a `LIMIT` above it sees.
 
 mod origin;
 
