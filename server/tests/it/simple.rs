@@ -169,9 +169,11 @@ async fn sessions_are_listed_and_can_be_cancelled() {
     let pid = cell(&busy, "select pg_backend_pid()").await.expect("a process id");
     let endless = "select count(*) from generate_series(1, 1000000000000)";
     let running = tokio::spawn(async move { error(&busy, endless).await });
-    let shown =
-        format!("select state from pg_stat_activity where pid = {pid} and query = '{endless}'");
-    while cell(&client, &shown).await.as_deref() != Some("active") {
+    let shown = format!(
+        "select count(*) from pg_stat_activity \
+         where pid = {pid} and state = 'active' and query = '{endless}'"
+    );
+    while cell(&client, &shown).await.as_deref() != Some("1") {
         tokio::task::yield_now().await;
     }
     let address = format!("select client_addr from pg_stat_activity where pid = {pid}");
