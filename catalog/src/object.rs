@@ -138,6 +138,9 @@ pub enum Detail {
         query: String,
         /// Schemas searched when `query` was bound, in order.
         search_path: Vec<String>,
+        /// How often it was given another query; its rows may have been retracted since.
+        #[serde(default)]
+        revision: u32,
     },
     /// A pipeline: its steps are the objects of the schema of the same name.
     Pipeline {

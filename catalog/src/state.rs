@@ -89,6 +89,25 @@ impl Catalog {
         self.objects.values()
     }
 
+    /// All objects, each behind those it depends on.
+    #[must_use]
+    pub fn in_order(&self) -> Vec<Arc<Object>> {
+        let mut order = Vec::with_capacity(self.objects.len());
+        let mut seen = BTreeSet::new();
+        let mut stack: Vec<(ObjectId, bool)> =
+            self.objects.keys().rev().map(|id| (*id, false)).collect();
+        while let Some((id, ready)) = stack.pop() {
+            let Some(object) = self.objects.get(&id) else { continue };
+            if ready {
+                order.push(Arc::clone(object));
+            } else if seen.insert(id) {
+                stack.push((id, true));
+                stack.extend(object.depends_on.iter().map(|needed| (*needed, false)));
+            }
+        }
+        order
+    }
+
     /// All objects of one kind by identifier.
     pub fn objects_of(&self, kind: ObjectKind) -> impl Iterator<Item = &Arc<Object>> {
         self.objects.values().filter(move |o| o.kind() == kind)

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
+use futures::TryStreamExt;
 use levada_catalog::ObjectKind;
 use levada_storage::blob::Blob;
 use levada_storage::epoch::Epoch;
@@ -19,9 +20,11 @@ use levada_storage::publish::{Published, publish};
 use levada_storage::state::{Run, RunFile, RunRef};
 use levada_storage::table::DataFile;
 use levada_storage::table::file::{FileWriter, Profile};
+use levada_storage::table::reader::{Scan, read_parquet};
 use tokio::runtime::Handle;
 
 use crate::arrangement::run::RUN_ROWS;
+use crate::dataflow::Dataflow;
 use crate::error::{Error, Result};
 use crate::graph::Work;
 use crate::image;
@@ -46,15 +49,15 @@ impl Core {
     /// Writes a checkpoint if anything happened since the last one; `clean` leaves no dead rows in files.
     pub(crate) fn checkpoint(&mut self, clean: bool) -> Result<Epoch> {
         if self.since_checkpoint.epochs == 0 && !clean {
-            return Ok(self.epoch);
+            return Ok(self.flow.epoch);
         }
         let relations = self.write_relations(clean)?;
         let operators = self.write_operators()?;
         let shared = Arc::clone(&self.shared);
         let manifest = Manifest {
-            at: self.epoch,
-            catalog: self.catalog.snapshot().encode(),
-            next_object_id: self.catalog.next_id(),
+            at: self.flow.epoch,
+            catalog: self.flow.catalog.snapshot().encode(),
+            next_object_id: self.flow.catalog.next_id(),
             relations,
             operators,
             offsets: shared.offsets().values().cloned().collect(),
@@ -84,17 +87,18 @@ impl Core {
     /// Removes objects that nothing refers to. What is being written is younger than `mint`.
     async fn sweep(&mut self) -> Result<()> {
         let floor = self.shared.pending_floor();
-        let sweep = self.log.retention(&floor).await?;
+        let mut sweep = self.log.retention(&floor).await?;
+        sweep.spare(|path| self.backfills.reads_file(path));
         Ok(sweep.run().await?)
     }
 
     fn write_relations(&mut self, clean: bool) -> Result<Vec<RelationFiles>> {
-        let ids: Vec<u32> = self.relations.ids();
+        let ids: Vec<u32> = self.flow.relations.ids();
         let mut written = Vec::with_capacity(ids.len());
         for id in ids {
-            let mut relation = self.relations.remove(id).expect("its number was just read");
+            let mut relation = self.flow.relations.remove(id).expect("its number was just read");
             let files = self.write_relation(&mut relation, clean);
-            self.relations.insert(relation);
+            self.flow.relations.insert(relation);
             let files = files?;
             let rows = files.iter().map(DataFile::live_rows).sum();
             written.push(RelationFiles { relation: id, rows, files });
@@ -112,7 +116,7 @@ impl Core {
                     });
                     let merged = if small { files.last().cloned() } else { None };
                     let old = match &merged {
-                        Some(file) => self.read_file(file)?,
+                        Some(file) => read_file(&self.runtime, &self.shared.blob, file)?,
                         None => Vec::new(),
                     };
                     let young_rows = young.view();
@@ -153,20 +157,10 @@ impl Core {
         for batch in batches {
             writer.write(&batch?)?;
             // What moved to spill space has come back to be written.
-            self.limit.settle()?;
+            self.flow.limit.settle()?;
         }
         let path = format!("{folder}/{}.parquet", self.log.mint());
         Ok(self.runtime.block_on(writer.finish(self.shared.blob.as_ref(), &path))?)
-    }
-
-    pub(crate) fn read_file(&self, file: &DataFile) -> Result<Vec<RecordBatch>> {
-        use futures::TryStreamExt;
-        use levada_storage::table::reader::{Scan, read_parquet};
-        let blob = Arc::clone(&self.shared.blob);
-        self.runtime.block_on(async {
-            let rows = read_parquet(blob, file, &Scan::default()).await?;
-            Ok(rows.try_collect().await?)
-        })
     }
 
     fn write_operators(&mut self) -> Result<Vec<OperatorRuns>> {
@@ -174,7 +168,7 @@ impl Core {
         let old = std::mem::take(&mut self.runs);
         let mut writer = StateWriter::new(&self.shared.blob, &self.runtime);
         let mut kept: BTreeMap<String, Vec<RunRef>> = BTreeMap::new();
-        let Self { graph, log, limit, .. } = self;
+        let Self { flow: Dataflow { graph, limit, .. }, log, .. } = self;
         for (_, node) in graph.nodes_mut() {
             let fingerprint = node.fingerprint.to_string();
             if matches!(node.work, Work::Relation { .. }) || kept.contains_key(&fingerprint) {
@@ -210,6 +204,7 @@ impl Core {
 
     fn encode_errors(&self) -> Vec<u8> {
         let errors: BTreeMap<u32, Vec<(String, String, u64, i64)>> = self
+            .flow
             .relations
             .iter()
             .filter(|r| !r.errors().is_empty())
@@ -227,9 +222,9 @@ impl Core {
     fn publish_files(&self, manifest: &Manifest, last: bool) -> Result<()> {
         let mut named: Vec<(String, &[DataFile])> = Vec::new();
         for relation in &manifest.relations {
-            let name = match self.catalog.get(relation.relation) {
+            let name = match self.flow.catalog.get(relation.relation) {
                 Some(object) if object.kind() == ObjectKind::Schema => continue,
-                Some(object) => self.catalog.qualified_name(object),
+                Some(object) => self.flow.catalog.qualified_name(object),
                 None => match system::stored_name(relation.relation) {
                     Some(name) => name.to_owned(),
                     None => continue,
@@ -245,6 +240,18 @@ impl Core {
         self.shared.set_files(files);
         Ok(())
     }
+}
+
+/// The rows of a file.
+pub(crate) fn read_file(
+    runtime: &Handle,
+    blob: &Arc<dyn Blob>,
+    file: &DataFile,
+) -> Result<Vec<RecordBatch>> {
+    runtime.block_on(async {
+        let rows = read_parquet(Arc::clone(blob), file, &Scan::default()).await?;
+        Ok(rows.try_collect().await?)
+    })
 }
 
 /// The folder of a relation's files: readable, and unique by its identifier.

@@ -19,6 +19,7 @@ mod pipeline;
 mod place;
 mod planning;
 mod query;
+mod revise;
 mod setting;
 mod show;
 mod transaction;

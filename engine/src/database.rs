@@ -23,12 +23,12 @@ use levada_storage::task::{self, Pool, Task, Thread};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::backfill::{Backfills, Progress};
+use crate::dataflow::Dataflow;
 use crate::emit::{self, SinkStatus};
 use crate::error::{Error, Result};
-use crate::graph::Graph;
 use crate::ingest::{self, SourceStatus};
 use crate::memory;
-use crate::relation_set::RelationSet;
 use crate::snapshot::{Relations, SnapshotSet};
 use crate::spill::MemoryLimit;
 use crate::system;
@@ -52,6 +52,8 @@ pub struct OpenOptions {
     pub threads: Option<usize>,
     /// Rows from which on a delta is large; by default what was measured to pay.
     pub large_rows: Option<usize>,
+    /// Rows to read from which on new views are filled while ticks go on; by default those of a few ticks.
+    pub beside_rows: Option<u64>,
 }
 
 impl OpenOptions {
@@ -72,6 +74,9 @@ impl OpenOptions {
 
 /// Requests that wait for the tick loop, at most; more wait where they come from.
 const QUEUE_MAX: usize = 1024;
+
+/// Rows to read from which on a new view is filled beside ticks: what takes a moment.
+const BESIDE_ROWS: u64 = 1 << 15;
 
 /// Rows of a relation per epoch that changed it, oldest first.
 type History = BTreeMap<u32, Vec<(u64, u64)>>;
@@ -102,6 +107,7 @@ pub(crate) struct Shared {
     pending: Mutex<BTreeSet<String>>,
     sources: Mutex<BTreeMap<u32, Arc<SourceStatus>>>,
     sinks: Mutex<BTreeMap<u32, Arc<SinkStatus>>>,
+    backfills: Mutex<Vec<Arc<Progress>>>,
 }
 
 /// The owner of a database's thread and tasks. Dropping it is like a crash: no checkpoint is written.
@@ -128,12 +134,13 @@ impl Inner {
             Some(rows) => workers.sharing_from(rows),
             None => workers,
         };
+        let beside_from = options.beside_rows.unwrap_or(BESIDE_ROWS);
         let (requests, queue) = mpsc::channel(QUEUE_MAX);
         let (ready, opened) = oneshot::channel();
         let runtime = Handle::current();
         let of_thread = Arc::clone(&shared);
         let thread = task::thread("levada-tick", move || {
-            match open_core(of_thread, runtime, limit, workers) {
+            match open_core(of_thread, runtime, limit, workers, beside_from) {
                 Ok(core) => {
                     if ready.send(Ok(())).is_ok() {
                         core.run(queue);
@@ -234,27 +241,23 @@ fn open_core(
     runtime: Handle,
     limit: MemoryLimit,
     workers: Workers,
+    beside_from: u64,
 ) -> Result<Core> {
     let blob = Arc::clone(&shared.blob);
     let clock = Arc::clone(&shared.clock);
-    let memory = Arc::clone(&shared.memory);
+    let flow = Dataflow::new(Arc::clone(&shared), runtime.clone(), limit, workers);
     let (log, recovered) = runtime.block_on(EpochLog::open(blob, clock, shared.rng.clone()))?;
     let mut core = Core {
         shared,
         runtime,
         log,
-        catalog: Arc::new(Catalog::new()),
-        relations: RelationSet::new(Arc::clone(&memory), workers.clone()),
-        graph: Graph::new(memory, workers),
-        limit,
+        flow,
+        backfills: Backfills::new(),
+        beside_from,
         runs: BTreeMap::new(),
-        epoch: Epoch(0),
         loaded: Epoch(0),
-        now_us: 0,
-        digest: 0,
         since_checkpoint: Backlog::default(),
         followed: Default::default(),
-        deferred: None,
     };
     core.recover(recovered.manifest, recovered.commits)?;
     Ok(core)
@@ -293,6 +296,7 @@ impl Shared {
             pending: Mutex::default(),
             sources: Mutex::default(),
             sinks: Mutex::default(),
+            backfills: Mutex::default(),
         })
     }
 
@@ -335,6 +339,15 @@ impl Shared {
 
     pub(crate) fn set_files(&self, files: BTreeMap<u32, Vec<DataFile>>) {
         *lock(&self.files) = files;
+    }
+
+    /// The backfills that run.
+    pub(crate) fn backfills(&self) -> Vec<Arc<Progress>> {
+        lock(&self.backfills).clone()
+    }
+
+    pub(crate) fn set_backfills(&self, running: Vec<Arc<Progress>>) {
+        *lock(&self.backfills) = running;
     }
 
     /// A name for a file that is about to be written, kept from removal while the guard lives.

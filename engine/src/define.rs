@@ -1,270 +1,228 @@
-//! Changes of the catalog as epochs: views are planned before, filled within.
+//! Changes of the catalog as epochs: views are planned before, filled beside, and join.
 //!
-//! A transaction that changes the catalog is one epoch of its own. Its new operators are made before the
-//! epoch is logged, so that what cannot run is refused; they are filled from the relations as they are at
-//! that epoch, slice by slice, before anything is published.
+//! A transaction that changes the catalog is one epoch of its own. Its new operators are made and filled
+//! before the epoch is logged, so that what cannot run is refused; where there is much to read, that happens
+//! on another thread while ticks go on ([`crate::backfill`]).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use futures::StreamExt;
-use levada_catalog::{Change, Detail, Object, ObjectId};
-use levada_planner::delta_plan::DeltaPlan;
+use levada_catalog::{Catalog, Change, ChangeSet};
 use levada_storage::delta::{Delta, DeltaBatch};
 use levada_storage::epoch::Epoch;
 use levada_storage::log::record::{Body, Input, InputData};
 
-use crate::batch;
+use crate::backfill::{Backfill, Claim, Filled};
+use crate::digest;
 use crate::error::{Error, Result};
-use crate::graph::{NodeKey, Work};
 use crate::operator::Tick;
-use crate::relation::Relation;
-use crate::snapshot::RelationSnapshot;
-use crate::tick::Core;
+use crate::pass::Deltas;
+use crate::tick::{Answer, Core};
 use crate::transaction::Transaction;
 
 impl Core {
-    /// Makes a transaction that changes the catalog one epoch.
-    pub(crate) fn define(&mut self, transaction: Transaction) -> Result<Epoch> {
-        if transaction.catalog_version != self.catalog.version() {
+    /// Makes a transaction that changes the catalog one epoch, at once or when its views are filled.
+    pub(crate) fn define(&mut self, transaction: Transaction, answer: Answer) {
+        let claim = Claim::of(&transaction, &self.flow.catalog);
+        let begun = self.backfills.check(&claim, &self.flow.catalog);
+        let begun = begun.and_then(|()| self.begin(transaction));
+        let done = match begun {
+            Err(error) => Err(error),
+            Ok(backfill) if backfill.rows() >= self.beside_from => {
+                let version = self.reserve_ids(&backfill.transaction);
+                tracing::debug!(version, rows = backfill.rows(), "views are filled beside ticks");
+                if let Err(error) = self.backfills.start(claim, backfill, answer) {
+                    tracing::warn!(%error, "could not start a backfill");
+                }
+                self.show_backfills();
+                return;
+            }
+            Ok(backfill) if !backfill.transaction.commitment.take() => Err(Error::cancelled()),
+            Ok(mut backfill) => backfill.fill_at_once().and_then(|()| self.join(backfill)),
+        };
+        let _gone = answer.send(done);
+    }
+
+    /// Takes views in that were filled on another thread.
+    pub(crate) fn take_in(&mut self, filled: Filled) {
+        let (backfill, answer) = (filled.result, filled.answer);
+        let joined = match backfill {
+            Err(error) => Err(error),
+            Ok(backfill) if !backfill.transaction.commitment.take() => Err(Error::cancelled()),
+            Ok(backfill) => self.join(*backfill),
+        };
+        let _gone = answer.send(joined);
+    }
+
+    fn begin(&mut self, transaction: Transaction) -> Result<Backfill> {
+        if transaction.catalog_version != self.flow.catalog.version() {
             return Err(Error::statement(
                 "40001",
                 "could not serialize access due to a concurrent change of the catalog",
             ));
         }
-        let mut fresh = self.create_objects(&transaction)?;
-        let mut staged: Vec<(u32, DeltaBatch)> = Vec::new();
-        for (id, delta) in transaction.deltas {
-            let relation = self.relations.get_mut(id);
-            let relation =
-                relation.ok_or_else(|| Error::statement("42P01", "relation was dropped"));
-            if let Err(error) = relation.and_then(|r| r.stage(std::slice::from_ref(&delta))) {
-                self.undo_define(&staged, &transaction.views, &transaction.catalog.changes);
-                return Err(error);
-            }
-            staged.push((id, delta));
-        }
-        let mut catalog = self.catalog.as_ref().clone();
+        Backfill::begin(&mut self.flow, transaction)
+    }
+
+    /// Keeps others from the identifiers of a transaction that is not logged yet; the catalog's new version.
+    fn reserve_ids(&mut self, transaction: &Transaction) -> u64 {
+        let mut catalog = self.flow.catalog.as_ref().clone();
         catalog.reserve_ids_below(transaction.next_object_id);
-        catalog.apply(&transaction.catalog);
-        let inputs = staged.iter().map(|(id, delta)| Input {
+        // Whoever took the same ones meanwhile has to begin again.
+        catalog.apply(&ChangeSet::default());
+        self.flow.catalog = Arc::new(catalog);
+        self.publish();
+        self.flow.catalog.version()
+    }
+
+    /// Logs the definition of filled views and makes them part of what is served.
+    fn join(&mut self, mut backfill: Backfill) -> Result<Epoch> {
+        let late = backfill.late.take();
+        backfill.catch_up(late)?;
+        let written = std::mem::take(&mut backfill.transaction.deltas);
+        let deltas = self.stage(&mut backfill, written)?;
+        let inputs = deltas.iter().map(|(id, delta)| Input {
             relation: *id,
             data: InputData::Inline(vec![delta.clone()]),
         });
+        let catalog = self.catalog_with(&backfill.transaction);
         let body = Body {
             now_us: self.next_now(),
-            catalog: transaction.catalog.encode(),
+            catalog: backfill.transaction.catalog.encode(),
             next_object_id: catalog.next_id(),
             inputs: inputs.collect(),
             ..Body::default()
         };
+        let now_us = body.now_us;
         let epoch = match self.append(body) {
             Ok(epoch) => epoch,
             Err(error) => {
-                self.undo_define(&staged, &transaction.views, &transaction.catalog.changes);
+                self.undo_staged(&backfill, &deltas);
                 return Err(error);
             }
         };
-        self.catalog = Arc::new(catalog);
-        self.drop_objects(&transaction.catalog.changes);
-        fresh.retain(|key| self.graph.contains(*key));
-        let mut deltas: BTreeMap<u32, Delta> = BTreeMap::new();
-        for (id, delta) in staged {
-            deltas.entry(id).or_default().push(delta);
+        let mut summed: BTreeMap<u32, Delta> = BTreeMap::new();
+        for (id, delta) in deltas {
+            summed.entry(id).or_default().push(delta);
         }
-        self.step_without(epoch, deltas, &fresh);
-        self.fill(epoch, &fresh);
-        self.end_tick();
+        self.complete(Tick { epoch, now_us }, backfill, summed);
         self.publish();
         Ok(epoch)
     }
 
-    /// Makes the relations and operators of new objects; after an error nothing has changed.
-    pub(crate) fn create_objects(
+    /// Checks and applies what a transaction writes; after an error nothing has changed.
+    fn stage(
         &mut self,
-        transaction: &Transaction,
-    ) -> Result<BTreeSet<NodeKey>> {
-        let plans: BTreeMap<ObjectId, &DeltaPlan> =
-            transaction.views.iter().map(|(id, plan)| (*id, plan)).collect();
-        let mut catalog = self.catalog.as_ref().clone();
-        catalog.apply(&transaction.catalog);
-        for change in &transaction.catalog.changes {
-            if let Change::Create(object) = change {
-                let name = catalog.qualified_name(object);
-                if let Some(relation) = relation_of(object, &name, plans.get(&object.id).copied()) {
-                    self.relations.insert(relation);
-                }
+        backfill: &mut Backfill,
+        deltas: Vec<(u32, DeltaBatch)>,
+    ) -> Result<Vec<(u32, DeltaBatch)>> {
+        let mut staged: Vec<(u32, DeltaBatch)> = Vec::new();
+        for (id, delta) in deltas {
+            let own = backfill.flow.relations.get_mut(id);
+            let result = match own.or_else(|| self.flow.relations.get_mut(id)) {
+                Some(relation) => relation.stage(std::slice::from_ref(&delta)),
+                None => Err(Error::statement("42P01", "relation was dropped")),
+            };
+            if let Err(error) = result {
+                self.undo_staged(backfill, &staged);
+                return Err(error);
             }
+            staged.push((id, delta));
         }
-        let mut shared = BTreeMap::new();
-        let mut fresh = BTreeSet::new();
-        for (id, plan) in &transaction.views {
-            match self.graph.add(*id, plan, &mut shared) {
-                Ok(keys) => fresh.extend(keys),
-                Err(error) => {
-                    self.undo_define(&[], &transaction.views, &transaction.catalog.changes);
-                    return Err(error);
-                }
-            }
-        }
-        Ok(fresh)
+        Ok(staged)
     }
 
-    fn undo_define(
+    /// Takes back what was staged; what the backfill brings is gone with it.
+    fn undo_staged(&mut self, backfill: &Backfill, staged: &[(u32, DeltaBatch)]) {
+        let others = staged.iter().filter(|(id, _)| backfill.flow.relations.get(*id).is_none());
+        self.undo(&others.cloned().collect::<Vec<_>>());
+    }
+
+    /// The catalog after a transaction.
+    fn catalog_with(&self, transaction: &Transaction) -> Catalog {
+        let mut catalog = self.flow.catalog.as_ref().clone();
+        catalog.reserve_ids_below(transaction.next_object_id);
+        catalog.apply(&transaction.catalog);
+        catalog
+    }
+
+    /// Makes an epoch of filled views and of `deltas`, which were applied already.
+    pub(crate) fn complete(
         &mut self,
-        staged: &[(u32, DeltaBatch)],
-        views: &[(ObjectId, DeltaPlan)],
-        changes: &[Change],
+        tick: Tick,
+        mut backfill: Backfill,
+        deltas: BTreeMap<u32, Delta>,
     ) {
-        self.undo(staged);
-        for (id, _) in views {
-            self.graph.remove(*id);
-        }
-        for change in changes {
-            if let Change::Create(object) = change {
-                self.relations.remove(object.id);
+        self.flow.catalog = Arc::new(self.catalog_with(&backfill.transaction));
+        self.drop_objects(&backfill.transaction.catalog.changes);
+        self.flow.begin_tick(tick);
+        let deltas = deltas.into_iter().map(|(id, delta)| (id, Arc::new(delta)));
+        let (own, others): (Deltas, Deltas) =
+            deltas.partition(|(id, _)| backfill.flow.relations.get(*id).is_some());
+        let changed = self.flow.pass(&tick, others, BTreeSet::new());
+        let mut late = backfill.late.part_of(tick, &changed, &mut self.flow.relations);
+        late.deltas.extend(own);
+        backfill.take(late);
+        self.backfills.note(tick, &changed, &mut self.flow.relations);
+        self.adopt(tick, backfill);
+        self.flow.end_tick();
+    }
+
+    /// Moves the relations and operators of a backfill over.
+    pub(crate) fn adopt(&mut self, tick: Tick, backfill: Backfill) {
+        let Backfill { mut flow, revisions, .. } = backfill;
+        self.flow.digest = self.flow.digest.wrapping_add(flow.digest);
+        let renumber = !revisions.is_empty();
+        let mut differences = Deltas::new();
+        for (id, revision) in revisions {
+            self.flow.graph.remove(id);
+            let difference = revision.difference();
+            match digest::of_view(id, &difference) {
+                Ok(digest) => self.flow.digest = self.flow.digest.wrapping_add(digest),
+                Err(error) => tracing::error!(view = id, %error, "a difference has no digest"),
             }
+            let held = self.flow.relations.get_mut(id);
+            if let Some(held) = held.filter(|relation| !relation.is_append()) {
+                held.apply_or_fail(&difference);
+                flow.relations.remove(id);
+            }
+            differences.insert(id, Arc::new(difference));
+        }
+        for id in flow.relations.ids() {
+            if let Some(mut relation) = flow.relations.remove(id) {
+                // Readers see it first at this epoch.
+                relation.restate();
+                self.flow.relations.insert(relation);
+            }
+        }
+        if renumber {
+            let changed = self.flow.pass(&tick, differences, BTreeSet::new());
+            self.backfills.note(tick, &changed, &mut self.flow.relations);
+        }
+        let fresh = self.flow.graph.absorb(flow.graph);
+        self.flow.graph.unify(&fresh);
+        for key in fresh.iter().filter(|key| self.flow.graph.contains(**key)) {
+            // What was saved is another node's state.
+            self.runs.remove(&self.flow.graph.node(*key).fingerprint.to_string());
+        }
+        if renumber {
+            self.flow.graph.renumber();
         }
     }
 
     /// Removes the relations, operators and positions of dropped objects.
-    pub(crate) fn drop_objects(&mut self, changes: &[Change]) {
+    fn drop_objects(&mut self, changes: &[Change]) {
         for change in changes {
             if let Change::Drop(id) = change {
-                self.graph.remove(*id);
-                self.relations.remove(*id);
+                self.flow.graph.remove(*id);
+                self.flow.relations.remove(*id);
                 self.shared.offsets().retain(|(source, _), _| source != id);
             }
         }
     }
 
-    /// As `step`, for the nodes that are not new.
-    pub(crate) fn step_without(
-        &mut self,
-        epoch: Epoch,
-        deltas: BTreeMap<u32, Delta>,
-        fresh: &BTreeSet<NodeKey>,
-    ) {
-        self.begin_tick(epoch);
-        let existing: BTreeSet<NodeKey> =
-            self.graph.keys().filter(|k| !fresh.contains(k)).collect();
-        let tick = Tick { epoch, now_us: self.now_us };
-        let deltas = deltas.into_iter().map(|(id, delta)| (id, Arc::new(delta))).collect();
-        self.pass(&tick, deltas, BTreeSet::new(), Some(&existing));
-    }
-
-    /// Fills new operators from the relations as they are.
-    pub(crate) fn fill(&mut self, epoch: Epoch, fresh: &BTreeSet<NodeKey>) {
-        if fresh.is_empty() {
-            return;
-        }
-        self.epoch = epoch;
-        let tick = Tick { epoch, now_us: self.now_us };
-        self.deferred = Some(BTreeSet::new());
-        self.pass(&tick, BTreeMap::new(), fresh.clone(), Some(fresh));
-        for id in self.filled_from(fresh) {
-            if let Err(error) = self.fill_from(&tick, id, fresh) {
-                tracing::error!(relation = id, %error, "could not read a relation to fill a view");
-                let delta = Delta {
-                    ok: Vec::new(),
-                    err: vec![(
-                        levada_storage::delta::ErrorRow {
-                            sqlstate: "XX001".to_owned(),
-                            message: error.to_string(),
-                            row_hash: 0,
-                        },
-                        1,
-                    )],
-                };
-                let deltas = BTreeMap::from([(id, Arc::new(delta))]);
-                self.pass(&tick, deltas, BTreeSet::new(), Some(fresh));
-            }
-        }
-        // A recomputed node may feed another one: those of lower number run first.
-        while let Some(key) = self.deferred.as_mut().and_then(BTreeSet::pop_first) {
-            let waiting = self.deferred.take();
-            self.recompute_one(&tick, key, fresh);
-            let mut merged = waiting.unwrap_or_default();
-            merged.extend(self.deferred.take().unwrap_or_default());
-            self.deferred = Some(merged);
-        }
-        self.deferred = None;
-        self.graph.unify(fresh);
-    }
-
-    /// Runs one recomputed node and what it feeds; other recomputed nodes wait again.
-    fn recompute_one(&mut self, tick: &Tick, key: NodeKey, fresh: &BTreeSet<NodeKey>) {
-        let others: BTreeSet<NodeKey> = fresh
-            .iter()
-            .copied()
-            .filter(|k| *k == key || !matches!(self.graph.node(*k).work, Work::Recompute(_)))
-            .collect();
-        let reached = self.recomputed_after(key, fresh);
-        self.deferred = None;
-        self.pass(tick, BTreeMap::new(), BTreeSet::from([key]), Some(&others));
-        self.deferred = Some(reached);
-    }
-
-    /// The recomputed nodes among `fresh` that come after `key`: they run once more.
-    fn recomputed_after(&self, key: NodeKey, fresh: &BTreeSet<NodeKey>) -> BTreeSet<NodeKey> {
-        fresh
-            .range(key + 1..)
-            .copied()
-            .filter(|k| matches!(self.graph.node(*k).work, Work::Recompute(_)))
-            .collect()
-    }
-
-    /// Existing relations that the new leaves read.
-    fn filled_from(&self, fresh: &BTreeSet<NodeKey>) -> BTreeSet<u32> {
-        let made: BTreeSet<u32> = fresh.iter().flat_map(|k| self.graph.views_of(*k)).collect();
-        let read = fresh.iter().filter_map(|k| match &self.graph.node(*k).work {
-            Work::Relation { id, .. } => Some(*id),
-            Work::Operator(_) | Work::Recompute(_) => None,
-        });
-        read.filter(|id| !made.contains(id)).collect()
-    }
-
-    fn fill_from(&mut self, tick: &Tick, id: u32, fresh: &BTreeSet<NodeKey>) -> Result<()> {
-        let Some(relation) = self.relations.get_mut(id) else { return Ok(()) };
-        let errors = relation.errors().iter().map(|(row, weight)| (row.clone(), *weight)).collect();
-        let snapshot: Arc<RelationSnapshot> = relation.snapshot(self.epoch);
-        let runtime = self.runtime.clone();
-        let blob = Arc::clone(&self.shared.blob);
-        let mut rows = batch::rows(blob, snapshot, None);
-        let first = Delta { ok: Vec::new(), err: errors };
-        self.pass(tick, BTreeMap::from([(id, Arc::new(first))]), BTreeSet::new(), Some(fresh));
-        while let Some(batch) = runtime.block_on(rows.next()) {
-            let delta = Arc::new(Delta::of([DeltaBatch::inserts(batch?)]));
-            self.pass(tick, BTreeMap::from([(id, delta)]), BTreeSet::new(), Some(fresh));
-        }
-        Ok(())
-    }
-}
-
-/// The store of a new object, if it has one.
-pub(crate) fn relation_of(
-    object: &Object,
-    name: &str,
-    plan: Option<&DeltaPlan>,
-) -> Option<Relation> {
-    let schema = object.arrow_schema()?;
-    match &object.detail {
-        Detail::Source { .. } => Some(Relation::append(object.id, name.to_owned(), schema)),
-        Detail::Table { primary_key, .. } => {
-            let key = primary_key.iter().filter_map(|k| schema.index_of(k).ok()).collect();
-            Some(Relation::resident(object.id, name.to_owned(), schema, key))
-        }
-        Detail::MaterializedView { .. } => {
-            let append = plan.is_some_and(|p| p.nodes[p.root].properties.insert_only);
-            Some(if append {
-                Relation::append(object.id, name.to_owned(), schema)
-            } else {
-                Relation::resident(object.id, name.to_owned(), schema, Vec::new())
-            })
-        }
-        Detail::Schema { .. }
-        | Detail::View { .. }
-        | Detail::Pipeline { .. }
-        | Detail::Sink { .. } => None,
+    /// Shows how far backfills are.
+    pub(crate) fn show_backfills(&self) {
+        self.shared.set_backfills(self.backfills.progress());
     }
 }

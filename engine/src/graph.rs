@@ -178,6 +178,69 @@ impl Graph {
         Ok(fresh)
     }
 
+    /// Who shares the large deltas of its operators.
+    pub(crate) fn workers(&self) -> &Workers {
+        &self.workers
+    }
+
+    /// Takes over the nodes of another graph, in their order, behind its own; returns their new numbers.
+    pub(crate) fn absorb(&mut self, other: Self) -> BTreeSet<NodeKey> {
+        self.operators = None;
+        let first = self.next;
+        let keys: Vec<NodeKey> = other.nodes.keys().copied().collect();
+        let renumbered = keys.into_iter().enumerate().map(|(i, old)| (old, first + i));
+        let new: BTreeMap<NodeKey, NodeKey> = renumbered.collect();
+        self.next = first + new.len();
+        self.take_in(other, &new);
+        new.into_values().collect()
+    }
+
+    /// Numbers the nodes anew after a view was given another root: a node behind the nodes it reads, and
+    /// behind the roots of the views it reads.
+    pub(crate) fn renumber(&mut self) {
+        let mut order = Vec::with_capacity(self.nodes.len());
+        let mut seen = BTreeSet::new();
+        let roots = self.roots.iter().flat_map(|(root, views)| views.iter().map(|v| (*v, *root)));
+        let roots: BTreeMap<u32, NodeKey> = roots.collect();
+        let mut stack: Vec<(NodeKey, bool)> =
+            self.nodes.keys().rev().map(|key| (*key, false)).collect();
+        while let Some((key, ready)) = stack.pop() {
+            if ready {
+                order.push(key);
+            } else if seen.insert(key) {
+                stack.push((key, true));
+                let node = &self.nodes[&key];
+                stack.extend(node.inputs.iter().map(|input| (*input, false)));
+                if let Work::Relation { id, .. } = &node.work {
+                    stack.extend(roots.get(id).map(|root| (*root, false)));
+                }
+            }
+        }
+        let new: BTreeMap<NodeKey, NodeKey> =
+            order.into_iter().enumerate().map(|(new, old)| (old, new)).collect();
+        let empty = Self::new(Arc::clone(&self.memory), self.workers.clone());
+        let known = std::mem::take(&mut self.known);
+        let old = std::mem::replace(self, empty);
+        self.next = new.len();
+        self.take_in(old, &new);
+        self.known = known.into_iter().filter_map(|(f, k)| Some((f, *new.get(&k)?))).collect();
+    }
+
+    /// Takes over nodes under new numbers.
+    fn take_in(&mut self, other: Self, new: &BTreeMap<NodeKey, NodeKey>) {
+        for (key, mut node) in other.nodes {
+            node.inputs.iter_mut().for_each(|input| *input = new[input]);
+            node.users = node.users.iter().map(|user| new[user]).collect();
+            self.nodes.insert(new[&key], node);
+        }
+        for (relation, leaves) in other.readers {
+            let leaves = leaves.iter().map(|leaf| new[leaf]);
+            self.readers.entry(relation).or_default().extend(leaves);
+        }
+        let roots = other.roots.into_iter().map(|(root, views)| (new[&root], views));
+        self.roots.extend(roots);
+    }
+
     /// Makes one node of each of `fresh` and an older one that computes the same; both are filled.
     ///
     /// The older one stays, so that inputs keep lower numbers than their users.

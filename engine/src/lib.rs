@@ -16,11 +16,13 @@
 //! An embedding program needs [`client::Database`] only; there is no network in this crate.
 
 pub mod arrangement;
+mod backfill;
 mod batch;
 mod checkpoint;
 pub mod circuit;
 pub mod client;
 mod database;
+mod dataflow;
 mod define;
 mod definition;
 mod digest;

@@ -20,23 +20,23 @@ use crate::error::{Error, Result};
 use crate::graph::{NodeKey, RecomputeState, Work, pick};
 use crate::operator::Tick;
 use crate::snapshot::{Relations, SnapshotSet};
-use crate::tick::Core;
+use crate::dataflow::Dataflow;
 
-type Deltas = BTreeMap<u32, Arc<Delta>>;
+/// What changed in relations in one pass, by relation.
+pub(crate) type Deltas = BTreeMap<u32, Arc<Delta>>;
 
-impl Core {
-    /// Runs every node that a delta reaches, and the nodes of `start` in any case; with `only`, no others.
+impl Dataflow {
+    /// Runs every node that a delta reaches, and the nodes of `start` in any case. Returns what changed: the
+    /// deltas it was given and those of the views.
     pub(crate) fn pass(
         &mut self,
         tick: &Tick,
         mut relations: Deltas,
         start: BTreeSet<NodeKey>,
-        only: Option<&BTreeSet<NodeKey>>,
-    ) {
-        let within = |key: &NodeKey| only.is_none_or(|o| o.contains(key));
+    ) -> Deltas {
         let mut todo = start;
         for id in relations.keys() {
-            todo.extend(self.graph.readers(*id).into_iter().filter(within));
+            todo.extend(self.graph.readers(*id));
         }
         let mut outputs: BTreeMap<NodeKey, Arc<Delta>> = BTreeMap::new();
         while let Some(key) = todo.pop_first() {
@@ -57,11 +57,12 @@ impl Core {
             for view in self.graph.views_of(key) {
                 self.apply_to_view(view, &output);
                 relations.insert(view, Arc::clone(&output));
-                todo.extend(self.graph.readers(view).into_iter().filter(within));
+                todo.extend(self.graph.readers(view));
             }
-            todo.extend(self.graph.node(key).users.iter().copied().filter(within));
+            todo.extend(self.graph.node(key).users.iter().copied());
             outputs.insert(key, output);
         }
+        relations
     }
 
     fn run_node(
@@ -97,13 +98,11 @@ impl Core {
     fn apply_to_view(&mut self, view: u32, output: &Delta) {
         let Some(relation) = self.relations.get_mut(view) else { return };
         match digest::of_view(view, output) {
+            Ok(_) if self.undigested.contains(&view) => {}
             Ok(digest) => self.digest = self.digest.wrapping_add(digest),
             Err(error) => tracing::error!(view, %error, "a view's delta has no digest"),
         }
-        if let Err(error) = relation.apply(output) {
-            tracing::error!(view, %error, "a view's delta does not fit its contents");
-            relation.apply(&broken(&error)).expect("error rows always apply");
-        }
+        relation.apply_or_fail(output);
     }
 
     /// Runs a query again over the relations as they are and subtracts its last output.
@@ -115,8 +114,9 @@ impl Core {
         let epoch = self.epoch;
         let mut relations = Relations::default();
         for id in ids {
-            if let Some(relation) = self.relations.get_mut(id) {
-                relations.insert(id, relation.snapshot(epoch));
+            let own = self.relations.get_mut(id).map(|relation| relation.snapshot(epoch));
+            if let Some(relation) = own.or_else(|| self.foreign.get(&id).map(Arc::clone)) {
+                relations.insert(id, relation);
             }
         }
         let snapshot = Arc::new(SnapshotSet {
@@ -217,7 +217,7 @@ pub(crate) fn consolidate(parts: &[DeltaBatch]) -> Result<Vec<DeltaBatch>> {
 }
 
 /// A broken invariant as an error row: the view reports it on read, the others go on.
-fn broken(error: &Error) -> Delta {
+pub(crate) fn broken(error: &Error) -> Delta {
     tracing::error!(%error, "an operator failed");
     let row = ErrorRow { sqlstate: "XX000".to_owned(), message: error.to_string(), row_hash: 0 };
     Delta { ok: Vec::new(), err: vec![(row, 1)] }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use levada_catalog::{Catalog, Change, ChangeSet, Detail, ObjectId, ObjectKind};
+use levada_catalog::{Catalog, Change, ChangeSet, Detail, Object, ObjectId, ObjectKind};
 use levada_planner::delta_plan::DeltaPlan;
 use levada_storage::delta::{Delta, DeltaBatch};
 use levada_storage::epoch::Epoch;
@@ -18,13 +18,14 @@ use levada_storage::manifest::Manifest;
 use levada_storage::state::{RunRef, read_run};
 
 use crate::arrangement::log::ColumnLog;
-use crate::checkpoint::{ERRORS, HISTORY};
-use crate::define::relation_of;
+use crate::checkpoint::{ERRORS, HISTORY, read_file};
+use crate::dataflow::Dataflow;
+use crate::backfill::{Backfill, relation_of};
 use crate::definition::plan_stored_view;
 use crate::error::{Error, Result};
 use crate::graph::{NodeKey, Work};
 use crate::image::Image;
-use crate::operator::{RUN_VERSION, StateRun};
+use crate::operator::{RUN_VERSION, StateRun, Tick};
 use crate::relation::{Relation, Store};
 use crate::system;
 use crate::tick::{Backlog, Core};
@@ -47,7 +48,7 @@ impl Core {
             } else {
                 Relation::resident(id, name, schema, Vec::new())
             };
-            self.relations.insert(relation);
+            self.flow.relations.insert(relation);
         }
         if let Some(manifest) = manifest {
             self.load(manifest)?;
@@ -65,8 +66,8 @@ impl Core {
         let mut catalog = Catalog::new();
         catalog.apply(&ChangeSet::decode(&manifest.catalog)?);
         catalog.reserve_ids_below(manifest.next_object_id);
-        self.catalog = Arc::new(catalog);
-        self.epoch = manifest.at;
+        self.flow.catalog = Arc::new(catalog);
+        self.flow.epoch = manifest.at;
         self.loaded = manifest.at;
         self.shared.take_offsets(manifest.offsets);
         let extra: BTreeMap<String, Vec<u8>> = manifest.extra.into_iter().collect();
@@ -86,27 +87,27 @@ impl Core {
             self.load_rows(id, files.get(&id))?;
         }
         let mut unfilled = BTreeSet::new();
-        let objects: Vec<_> = self.catalog.objects().cloned().collect();
+        let objects = self.flow.catalog.in_order();
         for object in objects.iter().filter(|o| o.is_stored()) {
             let plan = self.plan_of(object.id)?;
-            let name = self.catalog.qualified_name(object);
+            let name = self.flow.catalog.qualified_name(object);
             let relation = relation_of(object, &name, plan.as_ref());
-            self.relations.insert(relation.ok_or_else(|| Error::unfit("relation"))?);
+            self.flow.relations.insert(relation.ok_or_else(|| Error::unfit("relation"))?);
             let Some(plan) = plan else {
                 self.load_rows(object.id, files.get(&object.id))?;
                 continue;
             };
-            let keys = self.graph.add(object.id, &plan, &mut BTreeMap::new())?;
+            let keys = self.flow.graph.add(object.id, &plan, &mut BTreeMap::new())?;
             let again = failed.contains_key(&object.id)
                 || plan.reads().any(|id| unfilled.contains(&id))
                 || !self.load_view(object.id, &name, &keys, files.get(&object.id))?;
             if again {
                 unfilled.insert(object.id);
                 let empty = relation_of(object, &name, Some(&plan));
-                self.relations.insert(empty.ok_or_else(|| Error::unfit("relation"))?);
-                self.fill_again(object.id, &plan)?;
+                self.flow.relations.insert(empty.ok_or_else(|| Error::unfit("relation"))?);
+                self.fill_again(object, plan)?;
             } else {
-                self.graph.unify(&keys.into_iter().collect());
+                self.flow.graph.unify(&keys.into_iter().collect());
             }
         }
         self.shared.set_files(files);
@@ -115,13 +116,13 @@ impl Core {
 
     /// The plan of a materialized view; [`None`] for other relations.
     fn plan_of(&self, id: ObjectId) -> Result<Option<DeltaPlan>> {
-        let object = self.catalog.get(id).ok_or_else(|| Error::unfit("object"))?;
+        let object = self.flow.catalog.get(id).ok_or_else(|| Error::unfit("object"))?;
         if object.kind() != ObjectKind::MaterializedView {
             return Ok(None);
         }
-        let relations = &self.relations;
+        let relations = &self.flow.relations;
         let insert_only = |id: u32| relations.get(id).is_some_and(Relation::is_append);
-        plan_stored_view(&self.shared, &self.catalog, object, &insert_only).map(Some)
+        plan_stored_view(&self.shared, &self.flow.catalog, object, &insert_only).map(Some)
     }
 
     fn load_rows(
@@ -130,9 +131,9 @@ impl Core {
         files: Option<&Vec<levada_storage::table::DataFile>>,
     ) -> Result<()> {
         let Some(files) = files else { return Ok(()) };
-        let mut relation = self.relations.remove(id).ok_or_else(|| Error::unfit("relation"))?;
+        let mut relation = self.flow.relations.remove(id).ok_or_else(|| Error::unfit("relation"))?;
         let loaded = self.load_into(&mut relation, files);
-        self.relations.insert(relation);
+        self.flow.relations.insert(relation);
         loaded
     }
 
@@ -148,7 +149,7 @@ impl Core {
             }
             Store::Resident { rows, image } => {
                 for file in files {
-                    for batch in self.read_file(file)? {
+                    for batch in read_file(&self.runtime, &self.shared.blob, file)? {
                         let columns = batch.columns().to_vec();
                         let batch = RecordBatch::try_new(Arc::clone(&relation.schema), columns)?;
                         rows.insert(&DeltaBatch::inserts(batch))?;
@@ -188,10 +189,10 @@ impl Core {
     fn load_operators(&mut self, keys: &[NodeKey]) -> Result<bool> {
         let mut loaded = Vec::new();
         for key in keys {
-            if matches!(self.graph.node(*key).work, Work::Relation { .. }) {
+            if matches!(self.flow.graph.node(*key).work, Work::Relation { .. }) {
                 continue;
             }
-            let fingerprint = self.graph.node(*key).fingerprint.to_string();
+            let fingerprint = self.flow.graph.node(*key).fingerprint.to_string();
             let Some(refs) = self.runs.get(&fingerprint) else { return Ok(false) };
             if refs.iter().any(|r| r.hash_version != RUN_VERSION) {
                 return Ok(false);
@@ -199,12 +200,12 @@ impl Core {
             loaded.push((*key, self.read_runs(refs)?));
         }
         for (key, runs) in loaded {
-            match &mut self.graph.node_mut(key).work {
+            match &mut self.flow.graph.node_mut(key).work {
                 Work::Relation { .. } => {}
                 Work::Operator(operator) => operator.restore(&runs)?,
                 Work::Recompute(state) => state.last.restore(&runs)?,
             }
-            self.graph.node(key).measure();
+            self.flow.graph.node(key).measure();
         }
         Ok(true)
     }
@@ -218,41 +219,50 @@ impl Core {
     }
 
     /// Makes a view anew from the relations it reads.
-    fn fill_again(&mut self, id: ObjectId, plan: &DeltaPlan) -> Result<()> {
-        self.graph.remove(id);
+    fn fill_again(&mut self, object: &Object, plan: DeltaPlan) -> Result<()> {
+        self.flow.graph.remove(object.id);
         for node in &plan.nodes {
             self.runs.remove(&node.fingerprint.to_string());
         }
-        let keys = self.graph.add(id, plan, &mut BTreeMap::new())?;
-        self.fill(self.epoch, &keys.into_iter().collect());
-        self.end_tick();
+        let changes = vec![Change::Create(object.clone())];
+        let views = vec![(object.id, plan)];
+        let catalog = ChangeSet { changes };
+        let transaction = Transaction { catalog, views, ..Transaction::default() };
+        let mut backfill = Backfill::begin(&mut self.flow, transaction)?;
+        backfill.fill_at_once()?;
+        self.adopt(self.flow.tick(), backfill);
+        self.flow.end_tick();
         Ok(())
     }
 
     fn replay(&mut self, commit: Commit) -> Result<()> {
         let body = commit.body;
         self.compare_digest(body.digest)?;
-        self.now_us = body.now_us;
+        let tick = Tick { epoch: commit.epoch, now_us: body.now_us };
         let set = if body.catalog.is_empty() {
             ChangeSet::default()
         } else {
             ChangeSet::decode(&body.catalog)?
         };
-        let fresh = self.replay_catalog(&set, body.next_object_id)?;
         let mut deltas: BTreeMap<u32, Delta> = BTreeMap::new();
-        for input in body.inputs {
-            let delta = self.replay_input(input.relation, input.data)?;
-            deltas.entry(input.relation).or_default().extend(&delta);
-        }
         self.shared.take_offsets(body.offsets);
         if set.is_empty() {
-            self.step(commit.epoch, deltas);
+            for input in body.inputs {
+                let delta = replay_input(&mut self.flow, input.relation, input.data)?;
+                deltas.entry(input.relation).or_default().extend(&delta);
+            }
+            self.step(tick, deltas);
         } else {
-            self.drop_objects(&set.changes);
-            let fresh = fresh.into_iter().filter(|k| self.graph.contains(*k)).collect();
-            self.step_without(commit.epoch, deltas, &fresh);
-            self.fill(commit.epoch, &fresh);
-            self.end_tick();
+            let transaction = self.replayed(set, body.next_object_id)?;
+            let mut backfill = Backfill::begin(&mut self.flow, transaction)?;
+            backfill.fill_at_once()?;
+            for input in body.inputs {
+                let own = backfill.flow.relations.get(input.relation).is_some();
+                let flow = if own { &mut backfill.flow } else { &mut self.flow };
+                let delta = replay_input(flow, input.relation, input.data)?;
+                deltas.entry(input.relation).or_default().extend(&delta);
+            }
+            self.complete(tick, backfill, deltas);
         }
         self.note_rows();
         Ok(())
@@ -262,7 +272,7 @@ impl Core {
     /// end.
     fn compare_digest(&self, logged: Option<(Epoch, u64)>) -> Result<()> {
         let Some((epoch, digest)) = logged else { return Ok(()) };
-        if epoch != self.epoch || epoch == self.loaded || digest == self.digest {
+        if epoch != self.flow.epoch || epoch == self.loaded || digest == self.flow.digest {
             return Ok(());
         }
         let text = format!("replay of epoch {} changed the views differently than before", epoch.0);
@@ -273,69 +283,76 @@ impl Core {
         Ok(())
     }
 
-    fn replay_catalog(&mut self, set: &ChangeSet, next: u32) -> Result<BTreeSet<NodeKey>> {
-        if set.is_empty() {
-            return Ok(BTreeSet::new());
-        }
-        let mut catalog = self.catalog.as_ref().clone();
-        catalog.reserve_ids_below(next);
-        catalog.apply(set);
+    /// A logged change of the catalog with the plans that it needs.
+    fn replayed(&self, set: ChangeSet, next_object_id: u32) -> Result<Transaction> {
+        let mut catalog = self.flow.catalog.as_ref().clone();
+        catalog.reserve_ids_below(next_object_id);
+        catalog.apply(&set);
         let mut views = Vec::new();
         let mut append: BTreeMap<u32, bool> = BTreeMap::new();
         for change in &set.changes {
-            let Change::Create(object) = change else { continue };
-            if !matches!(object.detail, Detail::MaterializedView { .. }) {
+            let (Change::Create(object) | Change::Replace(object)) = change else { continue };
+            let Detail::MaterializedView { revision, .. } = &object.detail else {
                 append.insert(object.id, object.kind() == ObjectKind::Source);
+                continue;
+            };
+            if matches!(change, Change::Replace(_)) && !self.is_revised(object) {
                 continue;
             }
             let plan = {
-                let relations = &self.relations;
+                let relations = &self.flow.relations;
                 let insert_only = |id: u32| match append.get(&id) {
                     Some(append) => *append,
                     None => relations.get(id).is_some_and(Relation::is_append),
                 };
                 plan_stored_view(&self.shared, &catalog, object, &insert_only)?
             };
-            append.insert(object.id, plan.nodes[plan.root].properties.insert_only);
+            let stays = *revision == 0 && plan.nodes[plan.root].properties.insert_only;
+            append.insert(object.id, stays);
             views.push((object.id, plan));
         }
-        let transaction = Transaction { catalog: set.clone(), views, ..Transaction::default() };
-        let fresh = self.create_objects(&transaction)?;
-        self.catalog = Arc::new(catalog);
-        Ok(fresh)
+        Ok(Transaction { catalog: set, next_object_id, views, ..Transaction::default() })
     }
 
-    fn replay_input(&mut self, id: u32, data: InputData) -> Result<Delta> {
-        let delta = match &data {
-            InputData::Inline(batches) => self.fit(id, batches)?,
-            InputData::Files(files) => {
-                let mut delta = Delta::default();
-                for file in files {
-                    for batch in self.read_file(file)? {
-                        delta.push(DeltaBatch::inserts(batch));
-                    }
-                }
-                self.fit(id, &delta.ok)?
-            }
+    /// Whether the view has another query than now.
+    fn is_revised(&self, view: &Object) -> bool {
+        let revision = |object: &Object| match &object.detail {
+            Detail::MaterializedView { revision, .. } => Some(*revision),
+            _ => None,
         };
-        // A table of the log that a later epoch of it dropped.
-        let Some(relation) = self.relations.get_mut(id) else { return Ok(Delta::default()) };
-        match data {
-            InputData::Files(files) if relation.young_rows() == 0 => relation.add_files(&files)?,
-            InputData::Files(_) | InputData::Inline(_) => relation.apply(&delta)?,
-        }
-        Ok(delta)
+        self.flow.catalog.get(view.id).is_some_and(|now| revision(now) != revision(view))
     }
+}
 
-    /// The rows with the relation's own schema: files do not keep whether a column is nullable.
-    fn fit(&self, id: u32, batches: &[DeltaBatch]) -> Result<Delta> {
-        let Some(relation) = self.relations.get(id) else { return Ok(Delta::default()) };
-        let mut delta = Delta::default();
-        for batch in batches {
-            let columns = batch.columns.columns().to_vec();
-            let columns = RecordBatch::try_new(Arc::clone(&relation.schema), columns)?;
-            delta.push(DeltaBatch { columns, weights: batch.weights.clone() });
+/// Applies a logged input to its relation.
+fn replay_input(flow: &mut Dataflow, id: u32, data: InputData) -> Result<Delta> {
+    // A table of the log that a later epoch of it dropped.
+    let Some(relation) = flow.relations.get_mut(id) else { return Ok(Delta::default()) };
+    let delta = match &data {
+        InputData::Inline(batches) => fit(relation, batches)?,
+        InputData::Files(files) => {
+            let mut rows = Vec::new();
+            for file in files {
+                let read = read_file(&flow.runtime, &flow.shared.blob, file)?;
+                rows.extend(read.into_iter().map(DeltaBatch::inserts));
+            }
+            fit(relation, &rows)?
         }
-        Ok(delta)
+    };
+    match data {
+        InputData::Files(files) if relation.young_rows() == 0 => relation.add_files(&files)?,
+        InputData::Files(_) | InputData::Inline(_) => relation.apply(&delta)?,
     }
+    Ok(delta)
+}
+
+/// The rows with the relation's own schema: files do not keep whether a column is nullable.
+fn fit(relation: &Relation, batches: &[DeltaBatch]) -> Result<Delta> {
+    let mut delta = Delta::default();
+    for batch in batches {
+        let columns = batch.columns.columns().to_vec();
+        let columns = RecordBatch::try_new(Arc::clone(&relation.schema), columns)?;
+        delta.push(DeltaBatch { columns, weights: batch.weights.clone() });
+    }
+    Ok(delta)
 }

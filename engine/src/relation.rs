@@ -26,7 +26,7 @@ use crate::arrangement::view::LogView;
 use crate::arrangement::{Arrangement, Side, together};
 use crate::error::{Error, Result};
 use crate::image::Image;
-use crate::pass::bits_schema;
+use crate::pass::{bits_schema, broken};
 use crate::snapshot::RelationSnapshot;
 use crate::spill::{Holder, SpillSpace};
 use crate::workers::Workers;
@@ -163,6 +163,14 @@ impl Relation {
         }
         self.snapshot = None;
         Ok(())
+    }
+
+    /// As [`Self::apply`]; a delta that does not fit makes the relation fail on read.
+    pub(crate) fn apply_or_fail(&mut self, delta: &Delta) {
+        if let Err(error) = self.apply(delta) {
+            tracing::error!(relation = self.name, %error, "a delta does not fit the contents");
+            self.apply(&broken(&error)).expect("error rows always apply");
+        }
     }
 
     /// Adds durable rows of an insert-only relation.

@@ -3,6 +3,7 @@
 //! Some are stored like any table and change in the same epochs as what they tell of; the others are made
 //! from the snapshot and the live state when they are read.
 
+mod backfills;
 mod operators;
 mod sources;
 mod views;
@@ -42,7 +43,7 @@ struct Live {
 }
 
 /// The live relations of `sys`, one line each.
-const LIVE: [Live; 8] = [
+const LIVE: [Live; 9] = [
     Live { id: 14_101, name: "operators", make: operators::rows, schema: operators::schema },
     Live { id: 14_102, name: "sources", make: sources::rows, schema: sources::schema },
     Live {
@@ -60,6 +61,12 @@ const LIVE: [Live; 8] = [
         schema: views::pipeline_schema,
     },
     Live { id: 14_107, name: "storage_files", make: views::file_rows, schema: views::file_schema },
+    Live {
+        id: 14_109,
+        name: "backfill_progress",
+        make: backfills::rows,
+        schema: backfills::schema,
+    },
     Live { id: 14_108, name: "tables", make: views::table_rows, schema: views::table_schema },
 ];
 

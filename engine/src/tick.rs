@@ -20,13 +20,12 @@ use levada_storage::state::RunRef;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::backfill::Backfills;
 use crate::database::Shared;
+use crate::dataflow::Dataflow;
 use crate::error::{Error, Result};
-use crate::graph::Graph;
 use crate::operator::Tick;
-use crate::relation_set::RelationSet;
 use crate::snapshot::SnapshotSet;
-use crate::spill::{Holder, MemoryLimit};
 use crate::system::QUARANTINE_ID;
 use crate::transaction::{Ingest, Request, Transaction};
 
@@ -48,26 +47,20 @@ pub(crate) struct Core {
     pub(crate) shared: Arc<Shared>,
     pub(crate) runtime: Handle,
     pub(crate) log: EpochLog,
-    pub(crate) catalog: Arc<Catalog>,
-    pub(crate) relations: RelationSet,
-    pub(crate) graph: Graph,
-    /// How much of these two may be in memory.
-    pub(crate) limit: MemoryLimit,
+    /// What is served.
+    pub(crate) flow: Dataflow,
+    /// What is on its way there.
+    pub(crate) backfills: Backfills,
+    /// Rows to read from which on views are filled beside ticks.
+    pub(crate) beside_from: u64,
     /// Saved state by fingerprint, as of the last checkpoint.
     pub(crate) runs: BTreeMap<String, Vec<RunRef>>,
-    /// The last epoch that was ticked.
-    pub(crate) epoch: Epoch,
     /// The epoch of the checkpoint that was loaded.
     pub(crate) loaded: Epoch,
-    pub(crate) now_us: i64,
-    /// Sum over what the running tick changed; of the last one between ticks.
-    pub(crate) digest: u64,
     /// What happened since the last checkpoint.
     pub(crate) since_checkpoint: Backlog,
     /// The relations that sinks follow, as of a version of the catalog.
     pub(crate) followed: (Option<u64>, BTreeSet<u32>),
-    /// Recomputed nodes that wait for the end of a backfill.
-    pub(crate) deferred: Option<BTreeSet<usize>>,
 }
 
 /// How much a restart would replay.
@@ -81,8 +74,8 @@ pub(crate) struct Backlog {
     pub(crate) not_before: Duration,
 }
 
-/// A request of a group, accepted so far.
-type Answer = oneshot::Sender<Result<Epoch>>;
+/// Who waits for a request.
+pub(crate) type Answer = oneshot::Sender<Result<Epoch>>;
 
 /// What a group of requests adds up to.
 #[derive(Default)]
@@ -117,13 +110,13 @@ impl Core {
                     let _gone = answer.send(closed);
                     return;
                 }
+                Some(Request::Filled(filled)) => {
+                    self.backfills.end(&filled);
+                    self.show_backfills();
+                    self.take_in(*filled);
+                }
                 Some(Request::Commit(transaction, answer)) if !transaction.catalog.is_empty() => {
-                    let defined = if transaction.commitment.take() {
-                        self.define(*transaction)
-                    } else {
-                        Err(Error::cancelled())
-                    };
-                    let _gone = answer.send(defined);
+                    self.define(*transaction, answer);
                 }
                 Some(first) => carried = self.group(first, &mut requests),
             }
@@ -137,6 +130,7 @@ impl Core {
         tokio::select! {
             biased;
             _ = stopped.wait_for(|stopped| *stopped) => None,
+            Some(filled) = self.backfills.filled() => Some(Request::Filled(Box::new(filled))),
             request = requests.recv() => request,
             () = self.shared.clock.sleep(idle) => {
                 let (answer, _) = oneshot::channel();
@@ -194,7 +188,7 @@ impl Core {
         }
         let mut staged: Vec<(u32, DeltaBatch)> = Vec::new();
         for (id, delta) in transaction.deltas {
-            let result = match self.relations.get_mut(id) {
+            let result = match self.flow.relations.get_mut(id) {
                 Some(relation) => relation.stage(std::slice::from_ref(&delta)),
                 None => Err(Error::statement("42P01", "relation was dropped by another session")),
             };
@@ -215,7 +209,7 @@ impl Core {
     }
 
     fn take_ingest(&mut self, group: &mut Group, ingest: Ingest, answer: Answer) {
-        let Some(relation) = self.relations.get_mut(ingest.source) else {
+        let Some(relation) = self.flow.relations.get_mut(ingest.source) else {
             let _gone = answer.send(Err(Error::Closed));
             return;
         };
@@ -242,7 +236,7 @@ impl Core {
         group.deltas.entry(ingest.source).or_default().extend(&delta);
         if let Some(rejects) = ingest.rejects {
             let batch = DeltaBatch::inserts(rejects);
-            if let Some(quarantine) = self.relations.get_mut(QUARANTINE_ID)
+            if let Some(quarantine) = self.flow.relations.get_mut(QUARANTINE_ID)
                 && let Err(error) = quarantine.apply(&Delta::of([batch.clone()]))
             {
                 tracing::error!(%error, "could not keep bad records");
@@ -256,7 +250,7 @@ impl Core {
 
     pub(crate) fn undo(&mut self, staged: &[(u32, DeltaBatch)]) {
         for (id, delta) in staged.iter().rev() {
-            if let Some(relation) = self.relations.get_mut(*id) {
+            if let Some(relation) = self.flow.relations.get_mut(*id) {
                 relation
                     .apply(&Delta::of([delta.negated()]))
                     .expect("what was just applied can be taken back");
@@ -272,9 +266,10 @@ impl Core {
             now_us: self.next_now(),
             inputs: group.inputs,
             offsets: group.offsets.clone(),
-            next_object_id: self.catalog.next_id(),
+            next_object_id: self.flow.catalog.next_id(),
             ..Body::default()
         };
+        let now_us = body.now_us;
         match self.append(body) {
             Err(error) => {
                 self.undo(&group.staged);
@@ -285,7 +280,7 @@ impl Core {
             }
             Ok(epoch) => {
                 self.shared.take_offsets(group.offsets);
-                self.step(epoch, group.deltas);
+                self.step(Tick { epoch, now_us }, group.deltas);
                 self.publish();
                 for answer in group.answers {
                     let _gone = answer.send(Ok(epoch));
@@ -296,7 +291,7 @@ impl Core {
 
     /// Makes `body` durable as the next epoch.
     pub(crate) fn append(&mut self, body: Body) -> Result<Epoch> {
-        let body = Body { digest: Some((self.epoch, self.digest)), ..body };
+        let body = Body { digest: Some((self.flow.epoch, self.flow.digest)), ..body };
         self.since_checkpoint.epochs += 1;
         let now = self.shared.clock.monotonic();
         self.since_checkpoint.began.get_or_insert(now);
@@ -307,64 +302,33 @@ impl Core {
 
     /// The time of the next epoch: the clock's, but never earlier than the last epoch's.
     pub(crate) fn next_now(&mut self) -> i64 {
-        self.now_us = self.now_us.max(self.shared.clock.now_us());
-        self.now_us
-    }
-
-    /// What follows is part of `epoch`.
-    pub(crate) fn begin_tick(&mut self, epoch: Epoch) {
-        self.epoch = epoch;
-        self.digest = 0;
+        self.flow.now_us = self.flow.now_us.max(self.shared.clock.now_us());
+        self.flow.now_us
     }
 
     /// Runs the graph over the deltas of base relations, which were applied already.
-    pub(crate) fn step(&mut self, epoch: Epoch, deltas: BTreeMap<u32, Delta>) {
-        self.begin_tick(epoch);
-        let tick = Tick { epoch, now_us: self.now_us };
+    pub(crate) fn step(&mut self, tick: Tick, deltas: BTreeMap<u32, Delta>) {
+        self.flow.begin_tick(tick);
         let deltas = deltas.into_iter().map(|(id, delta)| (id, Arc::new(delta))).collect();
-        self.pass(&tick, deltas, BTreeSet::new(), None);
-        self.end_tick();
-    }
-
-    /// Settles what changed: the next tick starts from here.
-    pub(crate) fn end_tick(&mut self) {
-        self.relations.end_tick().expect("dead rows can be dropped");
-        self.relieve();
-        if let Err(error) = self.limit.settle() {
-            tracing::warn!(%error, "could not release memory");
-        }
-    }
-
-    /// Moves state to files when there is too much of it in memory.
-    pub(crate) fn relieve(&mut self) {
-        let used = self.shared.memory.reserved();
-        if !self.limit.is_exceeded(used) {
-            return;
-        }
-        let mut relations = self.relations.holders();
-        let nodes = self.graph.nodes_mut().map(|(_, node)| node as &mut dyn Holder);
-        let relations = relations.iter_mut().map(|relation| relation as &mut dyn Holder);
-        // Without room on the disk, state stays in memory until sources have to wait.
-        if let Err(error) = self.limit.enforce(used, nodes.chain(relations).collect()) {
-            tracing::warn!(%error, "could not move state out of memory");
-        }
-        self.relations.moved();
+        let changed = self.flow.pass(&tick, deltas, BTreeSet::new());
+        self.backfills.note(tick, &changed, &mut self.flow.relations);
+        self.flow.end_tick();
     }
 
     /// Notes the row counts that sinks resume from.
     pub(crate) fn note_rows(&mut self) {
-        let version = self.catalog.version();
+        let version = self.flow.catalog.version();
         if self.followed.0 != Some(version) {
-            self.followed = (Some(version), followed(&self.catalog));
+            self.followed = (Some(version), followed(&self.flow.catalog));
         }
-        let touched = self.relations.touched();
+        let touched = self.flow.relations.touched();
         let changed: Vec<u32> = touched.intersection(&self.followed.1).copied().collect();
         for id in changed {
-            if let Some(relation) = self.relations.get_mut(id)
+            if let Some(relation) = self.flow.relations.get_mut(id)
                 && relation.is_append()
             {
-                let rows = relation.snapshot(self.epoch).row_count();
-                self.shared.note_rows(id, self.epoch, rows);
+                let rows = relation.snapshot(self.flow.epoch).row_count();
+                self.shared.note_rows(id, self.flow.epoch, rows);
             }
         }
     }
@@ -372,10 +336,10 @@ impl Core {
     /// Shows the current state to readers.
     pub(crate) fn publish(&mut self) {
         self.note_rows();
-        let relations = self.relations.publish(self.epoch);
-        let operators = self.graph.operators();
-        let catalog = Arc::clone(&self.catalog);
-        let set = SnapshotSet { epoch: self.epoch, catalog, relations, operators };
+        let relations = self.flow.relations.publish(self.flow.epoch);
+        let operators = self.flow.graph.operators();
+        let catalog = Arc::clone(&self.flow.catalog);
+        let set = SnapshotSet { epoch: self.flow.epoch, catalog, relations, operators };
         self.shared.publish(set);
     }
 }

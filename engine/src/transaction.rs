@@ -14,6 +14,7 @@ use levada_storage::log::record::SplitOffset;
 use levada_storage::table::DataFile;
 use tokio::sync::oneshot;
 
+use crate::backfill::Filled;
 use crate::error::Result;
 
 /// One request to the tick loop, with where the answer goes.
@@ -22,6 +23,8 @@ pub(crate) enum Request {
     Commit(Box<Transaction>, oneshot::Sender<Result<Epoch>>),
     /// A chunk of a source.
     Ingest(Box<Ingest>, oneshot::Sender<Result<Epoch>>),
+    /// Views that were filled join.
+    Filled(Box<Filled>),
     /// Write a checkpoint if anything changed.
     Checkpoint(oneshot::Sender<Result<Epoch>>),
     /// Write a last checkpoint and stop.
@@ -62,6 +65,11 @@ impl Commitment {
     /// The session withdraws the transaction; `false` when it was taken.
     pub(crate) fn withdraw(&self) -> bool {
         self.settle(WITHDRAWN) == WITHDRAWN
+    }
+
+    /// Whether the session withdrew the transaction.
+    pub(crate) fn is_withdrawn(&self) -> bool {
+        self.0.load(Ordering::Acquire) == WITHDRAWN
     }
 
     fn settle(&self, wanted: u8) -> u8 {

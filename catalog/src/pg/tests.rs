@@ -42,6 +42,7 @@ fn catalog() -> Catalog {
         key: vec!["id".to_owned()],
         query: "SELECT id FROM t".to_owned(),
         search_path: vec!["public".to_owned()],
+        revision: 0,
     };
     let source = Detail::Source {
         columns: vec![column("a", DataType::Utf8View, true)],

@@ -10,6 +10,8 @@ use levada_catalog::object::{FIRST_USER_OID, PUBLIC_OID};
 use levada_catalog::{Catalog, Change, Column, Detail, Object, ObjectId, ObjectKind};
 use levada_connectors::registry::sink_folder;
 use levada_planner::bind::Binder;
+use levada_planner::delta_plan::DeltaPlan;
+use levada_planner::lineage::Lineage;
 use levada_planner::statement::{
     ColumnName, Comment, Connector, CreateMaterializedView, CreateSchema, CreateSink, CreateSource,
     CreateView, IfExists, Incremental, Name, Opt, Parsed, QueryText,
@@ -274,16 +276,22 @@ impl Session {
         s: &CreateMaterializedView,
     ) -> Result<Outcome> {
         let mut stage = self.stage()?;
+        let request = ViewRequest {
+            query: &s.query,
+            names: names(&s.columns),
+            key: &s.key,
+            strict: s.incremental == Incremental::Strict,
+            search_path: self.settings.search_path(&self.options.user),
+            definition: s.to_string(),
+        };
+        if let Some(existing) = self.revisable(&stage, s)? {
+            if self.revise(&mut stage, &existing, &request)? {
+                self.put(stage).await?;
+                return Ok(Outcome::Done("CREATE MATERIALIZED VIEW".to_owned()));
+            }
+        }
         let kind = ObjectKind::MaterializedView;
         if let Some(place) = self.place(&mut stage, &s.name, s.if_exists, kind)? {
-            let request = ViewRequest {
-                query: &s.query,
-                names: names(&s.columns),
-                key: &s.key,
-                strict: s.incremental == Incremental::Strict,
-                search_path: self.settings.search_path(&self.options.user),
-                definition: s.to_string(),
-            };
             self.add_materialized_view(&mut stage, place, request)?;
             self.put(stage).await?;
         }
@@ -314,6 +322,22 @@ impl Session {
         place: Place,
         request: ViewRequest<'_>,
     ) -> Result<()> {
+        let planned = self.planned(stage, &place.name, &request)?;
+        let detail = planned.detail(&request, 0);
+        let definition = request.definition;
+        let object = self.object(stage, place, definition, planned.bound.depends_on, detail);
+        stage.create(object.clone());
+        stage.plan(object.id, planned.plan);
+        lineage::write(stage, &object, Some(&planned.lineage))
+    }
+
+    /// Plans a materialized view.
+    pub(super) fn planned(
+        &mut self,
+        stage: &Stage,
+        name: &str,
+        request: &ViewRequest<'_>,
+    ) -> Result<PlannedView> {
         let bound =
             self.bound(&stage.catalog, &request.query.query, &request.names, &request.search_path)?;
         refuse_unstorable(&bound.columns)?;
@@ -328,18 +352,10 @@ impl Session {
                 })
             })?);
         }
-        let snapshot = self.inner.shared.snapshot();
-        let plan = {
-            let stage = &*stage;
-            let insert_only = |id: u32| match stage.is_append(id) {
-                Some(append) => append,
-                None => snapshot.relation(id).is_some_and(|r| r.append),
-            };
-            bound.delta_plan(&self.inner.shared.state, &insert_only)?
-        };
+        let plan = self.delta_plan(stage, &bound)?;
         let reasons = plan.recompute_reasons();
         if request.strict && !reasons.is_empty() {
-            let message = format!("\"{}\" cannot be maintained incrementally", place.name);
+            let message = format!("\"{name}\" cannot be maintained incrementally");
             let detail = format!("Without a delta rule: {}.", reasons.join(", "));
             return Err(Error::statement("0A000", message)
                 .with_detail(detail)
@@ -348,32 +364,32 @@ impl Session {
         for reason in reasons {
             self.notice(
                 "00000",
-                format!("\"{}\" is recomputed where its input changes: {reason}", place.name),
+                format!("\"{name}\" is recomputed where its input changes: {reason}"),
             );
         }
         let unique = &plan.nodes[plan.root].properties.unique_keys;
         if !key.is_empty() && !unique.iter().any(|u| u.iter().all(|c| key.contains(c))) {
             let names: Vec<&str> = request.key.iter().map(|k| k.name.as_str()).collect();
-            let message =
-                format!("KEY ({}) of \"{}\" is not proven unique", names.join(", "), place.name);
+            let message = format!("KEY ({}) of \"{name}\" is not proven unique", names.join(", "));
             return Err(Error::statement("0A000", message)
                 .with_detail("A key follows from GROUP BY, DISTINCT or the keys of what is read.")
                 .with_hint("Group by the columns of the key, or leave KEY out."));
         }
         let lineage = bound.lineage()?;
-        let detail = Detail::MaterializedView {
-            columns: bound.columns,
-            key: request.key.iter().map(|k| k.name.clone()).collect(),
-            query: request.query.text.clone(),
-            search_path: request.search_path,
-        };
-        let object = self.object(stage, place, request.definition, bound.depends_on, detail);
-        stage.create(object.clone());
-        stage.plan(object.id, plan);
-        lineage::write(stage, &object, Some(&lineage))
+        Ok(PlannedView { bound, plan, lineage })
     }
 
-    fn bound(
+    /// The delta plan of a bound view as the stage will have it.
+    pub(super) fn delta_plan(&self, stage: &Stage, bound: &BoundView) -> Result<DeltaPlan> {
+        let snapshot = self.inner.shared.snapshot();
+        let insert_only = |id: u32| match stage.is_append(id) {
+            Some(append) => append,
+            None => snapshot.relation(id).is_some_and(|r| r.append),
+        };
+        bound.delta_plan(&self.inner.shared.state, &insert_only)
+    }
+
+    pub(super) fn bound(
         &self,
         catalog: &Catalog,
         query: &ast::Query,
@@ -562,6 +578,26 @@ impl Session {
 
     pub(super) fn skip(&mut self, word: &str, name: &str) {
         self.notice("42P07", format!("{word} \"{name}\" already exists, skipping"));
+    }
+}
+
+/// A materialized view that can be maintained.
+pub(super) struct PlannedView {
+    pub(super) bound: BoundView,
+    pub(super) plan: DeltaPlan,
+    pub(super) lineage: Lineage,
+}
+
+impl PlannedView {
+    /// What the catalog keeps of it.
+    pub(super) fn detail(&self, request: &ViewRequest<'_>, revision: u32) -> Detail {
+        Detail::MaterializedView {
+            columns: self.bound.columns.clone(),
+            key: request.key.iter().map(|k| k.name.clone()).collect(),
+            query: request.query.text.clone(),
+            search_path: request.search_path.clone(),
+            revision,
+        }
     }
 }
 

@@ -43,6 +43,8 @@ pub(super) struct Stage {
     changes: ChangeSet,
     views: Vec<(ObjectId, DeltaPlan)>,
     append: BTreeSet<ObjectId>,
+    /// Views that get another query.
+    revised: BTreeSet<ObjectId>,
     deltas: Vec<(u32, DeltaBatch)>,
     /// Memory that rows of `deltas` are counted in.
     memory: Vec<Arc<MemoryReservation>>,
@@ -56,6 +58,7 @@ impl Stage {
             changes: ChangeSet::default(),
             views: Vec::new(),
             append: BTreeSet::new(),
+            revised: BTreeSet::new(),
             deltas: Vec::new(),
             memory: Vec::new(),
         }
@@ -85,6 +88,17 @@ impl Stage {
         self.views.push((id, plan));
     }
 
+    /// Adds the plan of a view that exists.
+    pub(super) fn revise(&mut self, id: ObjectId, plan: DeltaPlan) {
+        self.revised.insert(id);
+        self.views.push((id, plan));
+    }
+
+    /// Whether the view gets another query.
+    pub(super) fn is_revised(&self, id: ObjectId) -> bool {
+        self.revised.contains(&id)
+    }
+
     /// Adds rows of a table.
     pub(super) fn write(&mut self, relation: u32, delta: DeltaBatch) {
         if !delta.is_empty() {
@@ -92,8 +106,11 @@ impl Stage {
         }
     }
 
-    /// Whether a relation that this stage made is insert-only; [`None`] for others.
+    /// Whether a relation that this stage makes or changes is insert-only; [`None`] for others.
     pub(super) fn is_append(&self, id: ObjectId) -> Option<bool> {
+        if self.is_revised(id) {
+            return Some(false);
+        }
         let made =
             self.changes.changes.iter().any(|c| matches!(c, Change::Create(o) if o.id == id));
         made.then(|| {

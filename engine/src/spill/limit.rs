@@ -66,6 +66,14 @@ impl MemoryLimit {
         Self { limit, keep, space, again: keep, floor: AtomicUsize::new(0) }
     }
 
+    /// The same limit and space for other holders; what all of them use counts against it.
+    #[must_use]
+    pub fn sibling(&self) -> Self {
+        let floor = AtomicUsize::new(self.floor.load(Ordering::Relaxed));
+        let space = Arc::clone(&self.space);
+        Self { limit: self.limit, keep: self.keep, space, again: self.keep, floor }
+    }
+
     /// Where the rest goes.
     #[must_use]
     pub fn space(&self) -> &Arc<SpillSpace> {

@@ -142,6 +142,7 @@ fn materialized_view() -> Object {
         key: vec!["customer".to_owned()],
         query: QUERY.to_owned(),
         search_path: vec!["public".to_owned()],
+        revision: 0,
     };
     Object { depends_on: vec![APP, ORDERS], ..object(MV, "mv", APP, detail) }
 }

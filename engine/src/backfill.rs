@@ -1,0 +1,342 @@
+//! New views on their way into the graph.
+//!
+//! ```text
+//! begin     at epoch E: operators and relations in a dataflow of their own, the relations read are pinned
+//! fill      the pinned rows go through them, slice by slice
+//! catch up  what the relations changed by since E, a few epochs at a time
+//! join      at epoch S, which logs the definition: the rest, then relations and operators move over
+//! ```
+//! Up to the last step nothing of it is in the log and ticks go on: a crash or a cancelled statement leaves
+//! nothing behind. The contents at S do not depend on E: deltas add up. Replay begins at S, fills and joins.
+//!
+//! A materialized view that is given another query keeps its relation. Its new rows are made beside it like
+//! those of a new view; what goes to whoever reads it is the difference.
+
+mod late;
+mod progress;
+mod revision;
+mod running;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use futures::StreamExt;
+use levada_catalog::{Change, Detail, Object, ObjectId};
+use levada_planner::delta_plan::DeltaPlan;
+use levada_storage::delta::{Delta, DeltaBatch, ErrorRow};
+
+pub(crate) use self::late::{Late, LateDeltas};
+pub(crate) use self::progress::{Phase, Progress};
+pub(crate) use self::revision::Revision;
+pub(crate) use self::running::{Backfills, Claim, Filled};
+use crate::batch;
+use crate::dataflow::Dataflow;
+use crate::error::{Error, Result};
+use crate::graph::{NodeKey, Work};
+use crate::relation::Relation;
+use crate::snapshot::RelationSnapshot;
+use crate::transaction::Transaction;
+
+/// Rows of deltas that one catching-up tick takes, about.
+const SLICE_ROWS: usize = 1 << 18;
+
+/// A transaction with new views, and the views.
+pub(crate) struct Backfill {
+    /// What becomes an epoch when the views are filled.
+    pub(crate) transaction: Transaction,
+    /// The new operators, and the relations that the transaction makes.
+    pub(crate) flow: Dataflow,
+    /// What changed in the relations read since they were pinned.
+    pub(crate) late: Arc<LateDeltas>,
+    /// How far it is.
+    pub(crate) progress: Arc<Progress>,
+    /// Views that get another query, by identifier.
+    pub(crate) revisions: BTreeMap<ObjectId, Revision>,
+    /// The relations read, until they were.
+    pinned: BTreeMap<u32, Pinned>,
+}
+
+/// The contents of a relation at an epoch.
+#[derive(Clone)]
+pub(crate) struct Pinned {
+    /// Its rows.
+    pub(crate) rows: Arc<RelationSnapshot>,
+    /// Its failed rows.
+    pub(crate) errors: Vec<(ErrorRow, i64)>,
+}
+
+impl Backfill {
+    /// Makes the relations and operators of `transaction` and pins what they read of `flow`.
+    ///
+    /// # Errors
+    /// When an operator cannot be made.
+    pub(crate) fn begin(flow: &mut Dataflow, transaction: Transaction) -> Result<Self> {
+        let mut own = flow.beside();
+        let mut catalog = flow.catalog.as_ref().clone();
+        catalog.reserve_ids_below(transaction.next_object_id);
+        catalog.apply(&transaction.catalog);
+        let plans: BTreeMap<ObjectId, &DeltaPlan> =
+            transaction.views.iter().map(|(id, plan)| (*id, plan)).collect();
+        let mut revised = BTreeSet::new();
+        for change in &transaction.catalog.changes {
+            let (Change::Create(object) | Change::Replace(object)) = change else { continue };
+            let plan = plans.get(&object.id).copied();
+            if matches!(change, Change::Replace(_)) {
+                if plan.is_none() {
+                    continue;
+                }
+                revised.insert(object.id);
+            }
+            let name = catalog.qualified_name(object);
+            if let Some(relation) = relation_of(object, &name, plan) {
+                own.relations.insert(relation);
+            }
+        }
+        own.catalog = Arc::new(catalog);
+        let mut shared = BTreeMap::new();
+        for (id, plan) in &transaction.views {
+            own.graph.add(*id, plan, &mut shared)?;
+        }
+        let read = transaction.views.iter().flat_map(|(_, plan)| plan.reads());
+        let read: BTreeSet<u32> = read.filter(|id| own.relations.get(*id).is_none()).collect();
+        let pinned = read.iter().filter_map(|id| Some((*id, flow.pin(*id)?))).collect();
+        let revisions = revised.iter().filter_map(|id| Some((*id, Revision::new(flow.pin(*id)?))));
+        let revisions = revisions.collect();
+        let late = LateDeltas::of(read.union(&revised).copied().collect());
+        let mut made = Self {
+            progress: Arc::new(Progress::of(&own, &transaction)),
+            transaction,
+            flow: own,
+            late: Arc::new(late),
+            revisions,
+            pinned,
+        };
+        made.flow.foreign = made.pinned.iter().map(|(id, p)| (*id, Arc::clone(&p.rows))).collect();
+        made.flow.undigested.extend(made.revisions.keys());
+        made.progress.expect(made.rows());
+        Ok(made)
+    }
+
+    /// Rows that are to be read.
+    pub(crate) fn rows(&self) -> u64 {
+        self.pinned.values().map(|pinned| pinned.rows.row_count()).sum()
+    }
+
+    /// Paths of the files that hold what is pinned.
+    pub(crate) fn files(&self) -> BTreeSet<String> {
+        let revised = self.revisions.values().filter_map(Revision::old);
+        let rows = self.pinned.values().chain(revised).map(|pinned| &pinned.rows);
+        rows.flat_map(|rows| rows.files.iter().map(|file| file.path.clone())).collect()
+    }
+
+    /// Fills the views where nothing changes meanwhile.
+    ///
+    /// # Errors
+    /// When it was told to stop, or old rows cannot be read.
+    pub(crate) fn fill_at_once(&mut self) -> Result<()> {
+        self.fill()?;
+        self.prepare_differences()
+    }
+
+    /// Fills the views from what is pinned.
+    ///
+    /// # Errors
+    /// When it was told to stop.
+    fn fill(&mut self) -> Result<()> {
+        let keys: BTreeSet<NodeKey> = self.flow.graph.keys().collect();
+        let tick = self.flow.tick();
+        self.flow.deferred = Some(BTreeSet::new());
+        self.flow.pass(&tick, BTreeMap::new(), keys);
+        for (id, pinned) in std::mem::take(&mut self.pinned) {
+            if let Err(error) = self.fill_from(id, pinned) {
+                self.go_on()?;
+                tracing::error!(relation = id, %error, "could not read a relation to fill a view");
+                let delta = Delta { ok: Vec::new(), err: vec![(unreadable(&error), 1)] };
+                let deltas = BTreeMap::from([(id, Arc::new(delta))]);
+                self.flow.pass(&tick, deltas, BTreeSet::new());
+            }
+        }
+        // A recomputed node may feed another one: those of lower number run first.
+        while let Some(key) = self.flow.deferred.as_mut().and_then(BTreeSet::pop_first) {
+            self.go_on()?;
+            let waiting = self.flow.deferred.take();
+            self.flow.pass(&tick, BTreeMap::new(), BTreeSet::from([key]));
+            // What it feeds has run; those that read what it changed run once more.
+            let behind = self.recomputed_behind(key);
+            let mut deferred = waiting.unwrap_or_default();
+            deferred.retain(|waiting| !behind.contains(waiting));
+            self.flow.deferred = Some(deferred);
+        }
+        self.flow.deferred = None;
+        self.flow.end_tick();
+        Ok(())
+    }
+
+    fn fill_from(&mut self, id: u32, pinned: Pinned) -> Result<()> {
+        let tick = self.flow.tick();
+        let first = Delta { ok: Vec::new(), err: pinned.errors };
+        self.flow.pass(&tick, BTreeMap::from([(id, Arc::new(first))]), BTreeSet::new());
+        let runtime = self.flow.runtime.clone();
+        let mut rows = batch::rows(Arc::clone(&self.flow.shared.blob), pinned.rows, None);
+        while let Some(batch) = runtime.block_on(rows.next()) {
+            self.go_on()?;
+            let batch = batch?;
+            let count = batch.num_rows();
+            let delta = Arc::new(Delta::of([DeltaBatch::inserts(batch)]));
+            self.flow.pass(&tick, BTreeMap::from([(id, delta)]), BTreeSet::new());
+            self.flow.end_tick();
+            self.progress.read(count);
+        }
+        Ok(())
+    }
+
+    /// Takes what changed since, until little is left; then what is left can be taken between two ticks.
+    ///
+    /// # Errors
+    /// When it was told to stop.
+    pub(crate) fn fill_and_catch_up(&mut self) -> Result<()> {
+        self.fill()?;
+        self.progress.enter(Phase::CatchUp);
+        // Each round takes what came during the one before, and is shorter where the machine keeps up.
+        let mut before = usize::MAX;
+        loop {
+            let late = self.late.take();
+            let rows: usize = late.iter().map(Late::rows).sum();
+            self.catch_up(late)?;
+            if rows == 0 || rows >= before {
+                break;
+            }
+            before = rows;
+        }
+        self.prepare_differences()?;
+        let late = self.late.take();
+        self.catch_up(late)?;
+        self.progress.enter(Phase::Join);
+        Ok(())
+    }
+
+    /// Steps over later epochs, in order.
+    ///
+    /// # Errors
+    /// When it was told to stop.
+    pub(crate) fn catch_up(&mut self, late: Vec<Late>) -> Result<()> {
+        let mut slice = Late::default();
+        for next in late {
+            if slice.rows() + next.rows() > SLICE_ROWS && !slice.is_empty() {
+                self.go_on()?;
+                self.take(std::mem::take(&mut slice));
+            }
+            slice.append(next);
+        }
+        if !slice.is_empty() {
+            self.take(slice);
+        }
+        Ok(())
+    }
+
+    /// Steps over changes of the relations it reads.
+    pub(crate) fn take(&mut self, late: Late) {
+        self.flow.foreign.extend(late.relations);
+        self.flow.epoch = late.tick.epoch;
+        self.flow.now_us = late.tick.now_us;
+        for (id, revision) in &mut self.revisions {
+            if let Some(delta) = late.deltas.get(id) {
+                revision.retract(delta);
+            }
+        }
+        let changed = self.flow.pass(&late.tick, late.deltas, BTreeSet::new());
+        for (id, revision) in &mut self.revisions {
+            if let Some(delta) = changed.get(id) {
+                revision.insert(delta);
+            }
+        }
+        self.flow.end_tick();
+    }
+
+    /// Compares the views that get another query with what they hold.
+    ///
+    /// # Errors
+    /// When the old rows cannot be read.
+    fn prepare_differences(&mut self) -> Result<()> {
+        let runtime = self.flow.runtime.clone();
+        let epoch = self.flow.epoch;
+        for (id, revision) in &mut self.revisions {
+            if revision.old().is_none() {
+                continue;
+            }
+            let Some(relation) = self.flow.relations.get_mut(*id) else { continue };
+            let errors = relation.errors().iter().map(|(row, w)| (row.clone(), *w)).collect();
+            let new = Pinned { rows: relation.snapshot(epoch), errors };
+            runtime.block_on(revision.compare(&self.flow.shared.blob, new))?;
+        }
+        Ok(())
+    }
+
+    /// Fails when nobody wants it any more.
+    fn go_on(&self) -> Result<()> {
+        let unwanted = self.progress.is_stopped() || self.transaction.commitment.is_withdrawn();
+        if unwanted { Err(Error::cancelled()) } else { Ok(()) }
+    }
+
+    /// The recomputed nodes behind `key`.
+    fn recomputed_behind(&self, key: NodeKey) -> BTreeSet<NodeKey> {
+        let mut behind = BTreeSet::new();
+        let mut todo = BTreeSet::from([key]);
+        while let Some(next) = todo.pop_first() {
+            let graph = &self.flow.graph;
+            let views = graph.views_of(next);
+            let leaves = views.into_iter().flat_map(|view| graph.readers(view));
+            for user in graph.node(next).users.iter().copied().chain(leaves) {
+                if matches!(graph.node(user).work, Work::Recompute(_)) {
+                    behind.insert(user);
+                }
+                todo.insert(user);
+            }
+        }
+        behind
+    }
+}
+
+impl Dataflow {
+    /// The contents of a relation now, if it exists.
+    pub(crate) fn pin(&mut self, id: u32) -> Option<Pinned> {
+        let epoch = self.epoch;
+        let relation = self.relations.get_mut(id)?;
+        let errors = relation.errors().iter().map(|(row, weight)| (row.clone(), *weight)).collect();
+        Some(Pinned { rows: relation.snapshot(epoch), errors })
+    }
+}
+
+/// What stands in a view for rows that could not be read.
+fn unreadable(error: &Error) -> ErrorRow {
+    ErrorRow { sqlstate: "XX001".to_owned(), message: error.to_string(), row_hash: 0 }
+}
+
+/// The store of a new object, if it has one.
+pub(crate) fn relation_of(
+    object: &Object,
+    name: &str,
+    plan: Option<&DeltaPlan>,
+) -> Option<Relation> {
+    let schema = object.arrow_schema()?;
+    match &object.detail {
+        Detail::Source { .. } => Some(Relation::append(object.id, name.to_owned(), schema)),
+        Detail::Table { primary_key, .. } => {
+            let key = primary_key.iter().filter_map(|k| schema.index_of(k).ok()).collect();
+            Some(Relation::resident(object.id, name.to_owned(), schema, key))
+        }
+        Detail::MaterializedView { revision, .. } => {
+            // Another query takes rows away.
+            let append = plan.is_some_and(|p| p.nodes[p.root].properties.insert_only);
+            Some(if append && *revision == 0 {
+                Relation::append(object.id, name.to_owned(), schema)
+            } else {
+                Relation::resident(object.id, name.to_owned(), schema, Vec::new())
+            })
+        }
+        Detail::Schema { .. }
+        | Detail::View { .. }
+        | Detail::Pipeline { .. }
+        | Detail::Sink { .. } => None,
+    }
+}

@@ -1,0 +1,184 @@
+//! Backfills beside the tick loop, each on a thread of its own.
+//!
+//! | while one runs | another transaction |
+//! |---|---|
+//! | has relation `r` as an input | may change rows of `r`, but not drop it or give it another query |
+//! | will create `n` | may not create `n` |
+//! | will drop or change `o` | may not read, drop or change `o` |
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use levada_catalog::{Catalog, Change, ObjectId};
+use levada_storage::epoch::Epoch;
+use levada_storage::task::{self, Thread};
+use tokio::sync::{mpsc, oneshot};
+
+use super::{Backfill, LateDeltas, Progress};
+use crate::error::{Error, Result};
+use crate::operator::Tick;
+use crate::pass::Deltas;
+use crate::relation_set::RelationSet;
+use crate::transaction::Transaction;
+
+/// The backfills that run.
+pub(crate) struct Backfills {
+    running: BTreeMap<u64, Running>,
+    next: u64,
+    done: mpsc::UnboundedSender<Filled>,
+    filled: mpsc::UnboundedReceiver<Filled>,
+}
+
+/// A backfill that ended.
+pub(crate) struct Filled {
+    number: u64,
+    /// The filled views, or why there are none.
+    pub(crate) result: Result<Box<Backfill>>,
+    /// Who waits.
+    pub(crate) answer: oneshot::Sender<Result<Epoch>>,
+}
+
+struct Running {
+    claim: Claim,
+    files: BTreeSet<String>,
+    late: Arc<LateDeltas>,
+    progress: Arc<Progress>,
+    /// Joined when this is dropped, after it was asked to stop.
+    _thread: Thread<()>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.progress.stop();
+    }
+}
+
+/// What a transaction needs of the catalog to stay as it is.
+pub(crate) struct Claim {
+    reads: BTreeSet<ObjectId>,
+    /// Dropped, or given another definition.
+    changes: BTreeSet<ObjectId>,
+    /// Schema and name.
+    names: BTreeSet<(ObjectId, String)>,
+}
+
+impl Claim {
+    /// That of `transaction`.
+    pub(crate) fn of(transaction: &Transaction, catalog: &Catalog) -> Self {
+        let (mut reads, mut changes, mut names) =
+            (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+        for change in &transaction.catalog.changes {
+            match change {
+                Change::Drop(id) => {
+                    changes.insert(*id);
+                }
+                Change::Create(object) | Change::Replace(object) => {
+                    if matches!(change, Change::Create(_)) {
+                        names.insert((object.schema, object.name.clone()));
+                    } else {
+                        changes.insert(object.id);
+                    }
+                    reads.insert(object.schema);
+                    reads.extend(&object.depends_on);
+                }
+            }
+        }
+        // A plain view in between is needed as much as what it reads.
+        let mut todo: Vec<ObjectId> = reads.iter().copied().collect();
+        while let Some(id) = todo.pop() {
+            let needs = catalog.get(id).map_or(&[][..], |object| &object.depends_on);
+            todo.extend(needs.iter().filter(|id| reads.insert(**id)));
+        }
+        Self { reads, changes, names }
+    }
+
+    /// Fails when this cannot go together with what `running` claims.
+    fn check(&self, running: &Self, catalog: &Catalog) -> Result<()> {
+        if let Some((_, name)) = self.names.intersection(&running.names).next() {
+            let message = format!("relation \"{name}\" is being created by another session");
+            return Err(Error::statement("42P07", message));
+        }
+        let both = self.changes.intersection(&running.changes);
+        let read = self.changes.intersection(&running.reads);
+        let changed = self.reads.intersection(&running.changes);
+        let Some(object) = both.chain(read).chain(changed).find_map(|id| catalog.get(*id)) else {
+            return Ok(());
+        };
+        let message = format!(
+            "{} is being used by a materialized view that is being created",
+            catalog.describe(object)
+        );
+        Err(Error::statement("55006", message)
+            .with_hint("sys.backfill_progress shows how far it is. Try again when it is done."))
+    }
+}
+
+impl Backfills {
+    /// None yet.
+    pub(crate) fn new() -> Self {
+        let (done, filled) = mpsc::unbounded_channel();
+        Self { running: BTreeMap::new(), next: 0, done, filled }
+    }
+
+    /// Fails when a transaction with this claim has to wait for one that runs.
+    ///
+    /// # Errors
+    /// 42P07, 55006.
+    pub(crate) fn check(&self, claim: &Claim, catalog: &Catalog) -> Result<()> {
+        self.running.values().try_for_each(|running| claim.check(&running.claim, catalog))
+    }
+
+    /// Starts one.
+    ///
+    /// # Errors
+    /// When there is no thread; the backfill and who waits for it are lost then.
+    pub(crate) fn start(
+        &mut self,
+        claim: Claim,
+        backfill: Backfill,
+        answer: oneshot::Sender<Result<Epoch>>,
+    ) -> Result<()> {
+        let number = self.next;
+        self.next += 1;
+        let (late, progress) = (Arc::clone(&backfill.late), Arc::clone(&backfill.progress));
+        let (files, done) = (backfill.files(), self.done.clone());
+        let thread = task::thread("levada-fill", move || {
+            let mut backfill = backfill;
+            let run = AssertUnwindSafe(|| backfill.fill_and_catch_up());
+            let panicked = |_| Err(Error::Internal("a backfill panicked".to_owned()));
+            let result = catch_unwind(run).unwrap_or_else(panicked).map(|()| Box::new(backfill));
+            // Nobody listens any more when the database is closed.
+            let _closed = done.send(Filled { number, result, answer });
+        })?;
+        self.running.insert(number, Running { claim, files, late, progress, _thread: thread });
+        Ok(())
+    }
+
+    /// The next one that ended.
+    pub(crate) async fn filled(&mut self) -> Option<Filled> {
+        self.filled.recv().await
+    }
+
+    /// Forgets one that ended.
+    pub(crate) fn end(&mut self, filled: &Filled) {
+        self.running.remove(&filled.number);
+    }
+
+    /// Hands what a tick changed to those that read it.
+    pub(crate) fn note(&self, tick: Tick, changed: &Deltas, relations: &mut RelationSet) {
+        for running in self.running.values() {
+            running.late.note(tick, changed, relations);
+        }
+    }
+
+    /// Whether one of them reads the file at `path`.
+    pub(crate) fn reads_file(&self, path: &str) -> bool {
+        self.running.values().any(|running| running.files.contains(path))
+    }
+
+    /// How far they are.
+    pub(crate) fn progress(&self) -> Vec<Arc<Progress>> {
+        self.running.values().map(|running| Arc::clone(&running.progress)).collect()
+    }
+}
