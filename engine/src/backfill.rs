@@ -37,6 +37,8 @@ use crate::relation::Relation;
 use crate::snapshot::RelationSnapshot;
 use crate::transaction::Transaction;
 
+/// Rows that are read at once, about: enough to be worth several threads.
+const FILL_ROWS: usize = 1 << 16;
 /// Rows of deltas that one catching-up tick takes, about.
 const SLICE_ROWS: usize = 1 << 18;
 
@@ -94,8 +96,11 @@ impl Backfill {
         }
         own.catalog = Arc::new(catalog);
         let mut shared = BTreeMap::new();
-        for (id, plan) in &transaction.views {
-            own.graph.add(*id, plan, &mut shared)?;
+        // Views over views: what is read comes first.
+        for object in own.catalog.in_order() {
+            if let Some(plan) = plans.get(&object.id) {
+                own.graph.add(object.id, plan, &mut shared)?;
+            }
         }
         let read = transaction.views.iter().flat_map(|(_, plan)| plan.reads());
         let read: BTreeSet<u32> = read.filter(|id| own.relations.get(*id).is_none()).collect();
@@ -178,16 +183,23 @@ impl Backfill {
         self.flow.pass(&tick, BTreeMap::from([(id, Arc::new(first))]), BTreeSet::new());
         let runtime = self.flow.runtime.clone();
         let mut rows = batch::rows(Arc::clone(&self.flow.shared.blob), pinned.rows, None);
-        while let Some(batch) = runtime.block_on(rows.next()) {
+        let mut slice = Delta::default();
+        loop {
+            let next = runtime.block_on(rows.next()).transpose()?;
+            let ended = next.is_none();
+            slice.ok.extend(next.map(DeltaBatch::inserts));
+            if slice.rows() < FILL_ROWS && !ended {
+                continue;
+            }
             self.go_on()?;
-            let batch = batch?;
-            let count = batch.num_rows();
-            let delta = Arc::new(Delta::of([DeltaBatch::inserts(batch)]));
+            self.progress.read(slice.rows());
+            let delta = Arc::new(std::mem::take(&mut slice));
             self.flow.pass(&tick, BTreeMap::from([(id, delta)]), BTreeSet::new());
             self.flow.end_tick();
-            self.progress.read(count);
+            if ended {
+                return Ok(());
+            }
         }
-        Ok(())
     }
 
     /// Takes what changed since, until little is left; then what is left can be taken between two ticks.

@@ -28,7 +28,7 @@ impl Core {
         let begun = begun.and_then(|()| self.begin(transaction));
         let done = match begun {
             Err(error) => Err(error),
-            Ok(backfill) if backfill.rows() >= self.beside_from => {
+            Ok(backfill) if self.is_long(&backfill) => {
                 let version = self.reserve_ids(&backfill.transaction);
                 tracing::debug!(version, rows = backfill.rows(), "views are filled beside ticks");
                 if let Err(error) = self.backfills.start(claim, backfill, answer) {
@@ -52,6 +52,11 @@ impl Core {
             Ok(backfill) => self.join(*backfill),
         };
         let _gone = answer.send(joined);
+    }
+
+    /// Whether ticks should go on while the views are filled.
+    fn is_long(&self, backfill: &Backfill) -> bool {
+        !backfill.transaction.views.is_empty() && backfill.rows() >= self.beside_from
     }
 
     fn begin(&mut self, transaction: Transaction) -> Result<Backfill> {

@@ -290,13 +290,17 @@ impl Core {
         catalog.apply(&set);
         let mut views = Vec::new();
         let mut append: BTreeMap<u32, bool> = BTreeMap::new();
-        for change in &set.changes {
-            let (Change::Create(object) | Change::Replace(object)) = change else { continue };
+        let made = set.changes.iter().filter_map(|change| match change {
+            Change::Create(object) | Change::Replace(object) => Some(object.id),
+            Change::Drop(_) => None,
+        });
+        let made: BTreeSet<ObjectId> = made.collect();
+        for object in catalog.in_order().iter().filter(|object| made.contains(&object.id)) {
             let Detail::MaterializedView { revision, .. } = &object.detail else {
                 append.insert(object.id, object.kind() == ObjectKind::Source);
                 continue;
             };
-            if matches!(change, Change::Replace(_)) && !self.is_revised(object) {
+            if !self.is_revised(object) {
                 continue;
             }
             let plan = {
@@ -314,13 +318,13 @@ impl Core {
         Ok(Transaction { catalog: set, next_object_id, views, ..Transaction::default() })
     }
 
-    /// Whether the view has another query than now.
+    /// Whether the view is new, or has another query than now.
     fn is_revised(&self, view: &Object) -> bool {
         let revision = |object: &Object| match &object.detail {
             Detail::MaterializedView { revision, .. } => Some(*revision),
             _ => None,
         };
-        self.flow.catalog.get(view.id).is_some_and(|now| revision(now) != revision(view))
+        self.flow.catalog.get(view.id).is_none_or(|now| revision(now) != revision(view))
     }
 }
 

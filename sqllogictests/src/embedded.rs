@@ -26,13 +26,15 @@ use crate::text;
 /// Rows of a result with their schema.
 pub type Table = (SchemaRef, Vec<RecordBatch>);
 
-/// Options by which every delta is a large one, which several threads share.
+/// Options by which every delta is a large one, which several threads share, and every new view is filled
+/// beside ticks.
 pub const SHARED: OpenOptions = OpenOptions {
     memory_limit: None,
     state_memory: None,
     spill_folder: None,
     threads: Some(3),
     large_rows: Some(1),
+    beside_rows: Some(0),
 };
 
 /// A database in this process with one session.

@@ -57,8 +57,10 @@ impl Drop for Running {
 /// What a transaction needs of the catalog to stay as it is.
 pub(crate) struct Claim {
     reads: BTreeSet<ObjectId>,
-    /// Dropped, or given another definition.
+    /// Dropped, or given another query.
     changes: BTreeSet<ObjectId>,
+    /// Changed in other ways, such as by a comment.
+    marks: BTreeSet<ObjectId>,
     /// Schema and name.
     names: BTreeSet<(ObjectId, String)>,
 }
@@ -66,8 +68,9 @@ pub(crate) struct Claim {
 impl Claim {
     /// That of `transaction`.
     pub(crate) fn of(transaction: &Transaction, catalog: &Catalog) -> Self {
-        let (mut reads, mut changes, mut names) =
-            (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+        let (mut reads, mut names) = (BTreeSet::new(), BTreeSet::new());
+        let (mut changes, mut marks) = (BTreeSet::new(), BTreeSet::new());
+        let revised = |id: ObjectId| transaction.views.iter().any(|(view, _)| *view == id);
         for change in &transaction.catalog.changes {
             match change {
                 Change::Drop(id) => {
@@ -76,8 +79,10 @@ impl Claim {
                 Change::Create(object) | Change::Replace(object) => {
                     if matches!(change, Change::Create(_)) {
                         names.insert((object.schema, object.name.clone()));
-                    } else {
+                    } else if revised(object.id) {
                         changes.insert(object.id);
+                    } else {
+                        marks.insert(object.id);
                     }
                     reads.insert(object.schema);
                     reads.extend(&object.depends_on);
@@ -90,7 +95,7 @@ impl Claim {
             let needs = catalog.get(id).map_or(&[][..], |object| &object.depends_on);
             todo.extend(needs.iter().filter(|id| reads.insert(**id)));
         }
-        Self { reads, changes, names }
+        Self { reads, changes, marks, names }
     }
 
     /// Fails when this cannot go together with what `running` claims.
@@ -99,12 +104,16 @@ impl Claim {
             let message = format!("relation \"{name}\" is being created by another session");
             return Err(Error::statement("42P07", message));
         }
-        let both = self.changes.intersection(&running.changes);
-        let read = self.changes.intersection(&running.reads);
-        let changed = self.reads.intersection(&running.changes);
-        let Some(object) = both.chain(read).chain(changed).find_map(|id| catalog.get(*id)) else {
-            return Ok(());
-        };
+        let pairs = [
+            (&self.changes, &running.changes),
+            (&self.changes, &running.reads),
+            (&self.reads, &running.changes),
+            (&self.changes, &running.marks),
+            (&self.marks, &running.changes),
+            (&self.marks, &running.marks),
+        ];
+        let mut both = pairs.into_iter().flat_map(|(one, other)| one.intersection(other));
+        let Some(object) = both.find_map(|id| catalog.get(*id)) else { return Ok(()) };
         let message = format!(
             "{} is being used by a materialized view that is being created",
             catalog.describe(object)

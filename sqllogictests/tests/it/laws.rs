@@ -7,6 +7,7 @@
 //! | disjoint tables commute | the epochs as they are | table by table |
 //! | memory does not matter | all state in memory | all of it in files |
 //! | a view has no history | made before the rows | between them; after them |
+//! | nor a former query | made with the query | made with another one, replaced between the rows; read by others |
 //! | threads do not matter | deltas go through one thread | several share each |
 //! | a condition parts the rows | `q` | `q` where `p`, where not `p`, where `p` is unknown |
 
@@ -191,6 +192,80 @@ fn what_comes_and_goes_leaves_rows_and_state_as_they_were() {
             assert_same("there and back", seed, &case, &before.0, &after.0);
             assert_eq!(before.1, after.1, "seed {seed}: the operators keep other rows\n{case}");
             database.close().await.unwrap();
+        });
+    }
+}
+
+/// The views with a part of their rows at first, and two readers each.
+async fn with_parts(case: &Case, seed: u64, database: &mut Embedded) {
+    for (i, view) in case.views.iter().enumerate() {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let condition = Expression::random(Type::Bool, &view.columns(), 2, &mut rng);
+        let condition = condition.sql(&|i| format!("q.c{i}"));
+        let part = format!("SELECT * FROM ({}) AS q WHERE {condition}", view.sql());
+        for (name, query) in [
+            (format!("v{i}"), part),
+            (format!("copy{i}"), format!("SELECT * FROM v{i}")),
+            (format!("distinct{i}"), format!("SELECT DISTINCT * FROM v{i}")),
+        ] {
+            drop(database.run(&format!("CREATE MATERIALIZED VIEW {name} AS {query}")).await);
+        }
+    }
+}
+
+/// Gives the views their queries, and leaves them as a crash does.
+async fn replace(case: &Case, database: &mut Embedded) {
+    for (i, view) in case.views.iter().enumerate() {
+        let read = database.rows(&format!("SELECT * FROM v{i}")).await;
+        if read.is_err_and(|failure| failure.sqlstate == "42P01") {
+            continue;
+        }
+        let replace = format!("CREATE OR REPLACE MATERIALIZED VIEW v{i} AS {}", view.sql());
+        database.run(&replace).await.unwrap();
+    }
+    database.crash().await.unwrap();
+}
+
+#[test]
+fn a_view_does_not_remember_a_former_query() {
+    for seed in SEEDS {
+        let case = case(seed);
+        block_on(async {
+            let plain = run(&case, &case.epochs, 0).await;
+            for options in [OpenOptions::default(), SHARED] {
+                let folder = tempfile::tempdir().unwrap();
+                let case = Case { options, ..case.clone() };
+                let mut database = with_tables(&case, folder.path()).await;
+                with_parts(&case, seed, &mut database).await;
+                let (early, late) = case.epochs.split_at(case.epochs.len() / 2);
+                for epoch in early {
+                    case.apply(epoch, &mut database).await.unwrap();
+                }
+                replace(&case, &mut database).await;
+                for epoch in late {
+                    case.apply(epoch, &mut database).await.unwrap();
+                }
+                let answers = answers(&case, &mut database).await;
+                for i in 0..case.views.len() {
+                    for (reader, query) in [("copy", "SELECT *"), ("distinct", "SELECT DISTINCT *")] {
+                        let kept = database.rows(&format!("SELECT * FROM {reader}{i}")).await;
+                        if kept.as_ref().is_err_and(|f| f.sqlstate == "42P01") {
+                            continue;
+                        }
+                        let wanted = database.rows(&format!("{query} FROM v{i}")).await;
+                        if let Some(what) = compare(&wanted, &kept).unwrap() {
+                            panic!("{reader}{i}, seed {seed}: {what}\n{}", case.views[i].sql());
+                        }
+                    }
+                    if answers[i].as_ref().is_err_and(|f| f.sqlstate == "42P01") {
+                        continue;
+                    }
+                    if let Some(what) = compare(&plain[i], &answers[i]).unwrap() {
+                        panic!("v{i}, seed {seed}: {what}\nquery: {}", case.views[i].sql());
+                    }
+                }
+                database.close().await.unwrap();
+            }
         });
     }
 }
