@@ -29,8 +29,8 @@ impl Core {
         let done = match begun {
             Err(error) => Err(error),
             Ok(backfill) if self.is_long(&backfill) => {
-                let version = self.reserve_ids(&backfill.transaction);
-                tracing::debug!(version, rows = backfill.rows(), "views are filled beside ticks");
+                self.reserve_ids(&backfill.transaction);
+                backfill.transaction.commitment.show(&backfill.progress);
                 if let Err(error) = self.backfills.start(claim, backfill, answer) {
                     tracing::warn!(%error, "could not start a backfill");
                 }
@@ -69,15 +69,14 @@ impl Core {
         Backfill::begin(&mut self.flow, transaction)
     }
 
-    /// Keeps others from the identifiers of a transaction that is not logged yet; the catalog's new version.
-    fn reserve_ids(&mut self, transaction: &Transaction) -> u64 {
+    /// Keeps others from the identifiers of a transaction that is not logged yet.
+    fn reserve_ids(&mut self, transaction: &Transaction) {
         let mut catalog = self.flow.catalog.as_ref().clone();
         catalog.reserve_ids_below(transaction.next_object_id);
         // Whoever took the same ones meanwhile has to begin again.
         catalog.apply(&ChangeSet::default());
         self.flow.catalog = Arc::new(catalog);
         self.publish();
-        self.flow.catalog.version()
     }
 
     /// Logs the definition of filled views and makes them part of what is served.

@@ -3,8 +3,8 @@
 //! A transaction may be withdrawn as long as the loop has not taken it; [`Commitment`] decides who was
 //! first, so that a cancelled commit is either undone for certain or answered.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use levada_catalog::{ChangeSet, ObjectId};
 use levada_planner::delta_plan::DeltaPlan;
@@ -14,7 +14,7 @@ use levada_storage::log::record::SplitOffset;
 use levada_storage::table::DataFile;
 use tokio::sync::oneshot;
 
-use crate::backfill::Filled;
+use crate::backfill::{Filled, Progress};
 use crate::error::Result;
 
 /// One request to the tick loop, with where the answer goes.
@@ -50,7 +50,11 @@ pub(crate) struct Transaction {
 
 /// Whose a transaction is: still its session's, or already the tick loop's.
 #[derive(Debug, Default)]
-pub(crate) struct Commitment(AtomicU8);
+pub(crate) struct Commitment {
+    state: AtomicU8,
+    /// How far its views are, when they are filled beside ticks.
+    progress: OnceLock<Arc<Progress>>,
+}
 
 const WAITING: u8 = 0;
 const TAKEN: u8 = 1;
@@ -67,13 +71,23 @@ impl Commitment {
         self.settle(WITHDRAWN) == WITHDRAWN
     }
 
+    /// How far its views are, when they are filled beside ticks.
+    pub(crate) fn progress(&self) -> Option<&Progress> {
+        self.progress.get().map(AsRef::as_ref)
+    }
+
+    /// Shows the session how far its views are.
+    pub(crate) fn show(&self, progress: &Arc<Progress>) {
+        self.progress.get_or_init(|| Arc::clone(progress));
+    }
+
     /// Whether the session withdrew the transaction.
     pub(crate) fn is_withdrawn(&self) -> bool {
-        self.0.load(Ordering::Acquire) == WITHDRAWN
+        self.state.load(Ordering::Acquire) == WITHDRAWN
     }
 
     fn settle(&self, wanted: u8) -> u8 {
-        let settled = self.0.compare_exchange(WAITING, wanted, Ordering::AcqRel, Ordering::Acquire);
+        let settled = self.state.compare_exchange(WAITING, wanted, Ordering::AcqRel, Ordering::Acquire);
         settled.map_or_else(|before| before, |_waiting| wanted)
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! | module | proves |
 //! |---|---|
+//! | `backfill` | views are filled while others write |
 //! | `clients` | psql, SQLAlchemy, pgjdbc and DuckDB work |
 //! | `corpus` | queries of foreign scripts are maintained as views |
 //! | `crash` | SIGKILL loses and duplicates nothing |
@@ -14,6 +15,8 @@
 #![expect(clippy::panic, clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![expect(clippy::print_stderr, reason = "what is left out is printed with its reason")]
 
+#[path = "it/backfill.rs"]
+mod backfill;
 #[path = "it/clients.rs"]
 mod clients;
 #[path = "it/corpus.rs"]

@@ -20,6 +20,7 @@ pub(crate) enum Phase {
 }
 
 /// Written by the backfill, read by anybody.
+#[derive(Debug)]
 pub(crate) struct Progress {
     /// Qualified names of the views.
     pub(crate) views: Vec<String>,
@@ -91,6 +92,21 @@ impl Progress {
     /// What it is doing.
     pub(crate) fn phase(&self) -> Phase {
         Phase::ALL[usize::from(self.phase.load(Ordering::Relaxed)).min(Phase::ALL.len() - 1)]
+    }
+
+    /// It in one line: `filling "v": 120000 of 3000000 rows (4 %)`.
+    pub(crate) fn line(&self) -> String {
+        let views = self.views.join("\", \"");
+        let (read, expected) = self.rows();
+        match self.phase() {
+            Phase::Fill => {
+                let percent = read.saturating_mul(100).checked_div(expected).unwrap_or(100);
+                format!("filling \"{views}\": {read} of {expected} rows ({percent} %)")
+            }
+            Phase::CatchUp | Phase::Join => {
+                format!("filling \"{views}\": {}", self.phase().word())
+            }
+        }
     }
 
     /// Asks it to stop.

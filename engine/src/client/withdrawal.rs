@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use super::Notice;
 use crate::database::lock;
 use crate::transaction::Commitment;
 
@@ -15,6 +16,14 @@ impl Withdrawal {
     #[must_use]
     pub fn withdraw(&self) -> bool {
         lock(&self.0).withdraw()
+    }
+
+    /// How far the running commit is, when it fills views for long.
+    #[must_use]
+    pub fn progress(&self) -> Option<Notice> {
+        let message = lock(&self.0).progress()?.line();
+        let (severity, sqlstate) = ("NOTICE", "00000");
+        Some(Notice { severity, sqlstate, message, detail: None, hint: None })
     }
 
     /// A commit begins.

@@ -150,7 +150,7 @@ impl Client {
     ) -> Result<Outcome, Failure> {
         let withdrawal = self.session.withdrawal();
         let work = Box::pin(self.session.execute(statement, values));
-        let outcome = rows::guarded_commit(running, &self.wire, &withdrawal, work).await?;
+        let outcome = rows::guarded_commit(running, &mut self.wire, &withdrawal, work).await?;
         self.put_notices();
         Ok(outcome?)
     }

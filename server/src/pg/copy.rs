@@ -115,7 +115,7 @@ pub(crate) async fn from_client(
     }
     let withdrawal = client.session.withdrawal();
     let finishing = Box::pin(copy.finish(&mut client.session));
-    let rows = rows::guarded_commit(running, &client.wire, &withdrawal, finishing).await??;
+    let rows = rows::guarded_commit(running, &mut client.wire, &withdrawal, finishing).await??;
     Ok(tag::of_copy(rows))
 }
 

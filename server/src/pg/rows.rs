@@ -6,6 +6,7 @@
 
 use std::future::Future;
 use std::pin::pin;
+use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
@@ -14,12 +15,16 @@ use datafusion::execution::SendableRecordBatchStream;
 use futures::StreamExt;
 use levada_engine::client::{Rows, RowsTag, Withdrawal};
 use pgwire::messages::data::{FieldDescription, RowDescription};
+use tokio::time::timeout;
 
 use crate::pg::cancel::Running;
 use crate::pg::encode::{self, Column, Format};
 use crate::pg::wire::Wire;
 use crate::pg::{tag, types};
 use crate::sqlstate::Report;
+
+/// Time between two messages about how far a long commit is.
+const PROGRESS_EVERY: Duration = Duration::from_secs(2);
 
 /// Why an answer stops.
 #[derive(Debug)]
@@ -197,18 +202,30 @@ pub(crate) async fn guarded<T>(
     }
 }
 
-/// As [`guarded`], for work that may commit: what can no longer be withdrawn is waited for.
+/// As [`guarded`], for work that may commit: what can no longer be withdrawn is waited for. The client is told
+/// now and then how far a long one is.
 ///
 /// # Errors
 /// When the statement is cancelled or the client vanishes, and nothing of the work happens.
 pub(crate) async fn guarded_commit<T>(
     running: &mut Running,
-    wire: &Wire,
+    wire: &mut Wire,
     withdrawal: &Withdrawal,
     work: impl Future<Output = T>,
 ) -> Result<T, Failure> {
     let mut work = pin!(work);
-    match guarded(running, wire, &mut work).await {
+    let result = loop {
+        let guarded = guarded(running, wire, &mut work);
+        if let Ok(result) = timeout(PROGRESS_EVERY, guarded).await {
+            break result;
+        }
+        if let Some(notice) = withdrawal.progress() {
+            wire.put_notice(notice);
+            // A client that is gone is noticed above.
+            let _gone = wire.flush().await;
+        }
+    };
+    match result {
         Err(failure) if !withdrawal.withdraw() => {
             let done = work.await;
             if matches!(failure, Failure::Gone) { Err(Failure::Gone) } else { Ok(done) }
