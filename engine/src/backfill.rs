@@ -247,13 +247,14 @@ impl Backfill {
     }
 
     /// Steps over changes of the relations it reads.
-    pub(crate) fn take(&mut self, late: Late) {
+    pub(crate) fn take(&mut self, mut late: Late) {
         self.flow.foreign.extend(late.relations);
         self.flow.epoch = late.tick.epoch;
         self.flow.now_us = late.tick.now_us;
         for (id, revision) in &mut self.revisions {
-            if let Some(delta) = late.deltas.get(id) {
-                revision.retract(delta);
+            // Readers in here read the new rows.
+            if let Some(delta) = late.deltas.remove(id) {
+                revision.retract(&delta);
             }
         }
         let changed = self.flow.pass(&late.tick, late.deltas, BTreeSet::new());

@@ -100,6 +100,33 @@ fn of_select(projection: &mut [SelectItem]) -> OutputNames {
     OutputNames { items }
 }
 
+/// Gives repeated columns of a query's branches an alias of their own: a row source of two columns `a` is
+/// fine as long as nobody asks for `a`.
+pub(super) fn separate(body: &mut SetExpr) {
+    match body {
+        SetExpr::Select(select) => {
+            let mut seen = HashSet::new();
+            for (position, item) in select.projection.iter_mut().enumerate() {
+                let key = match item {
+                    SelectItem::UnnamedExpr(expr) => planned_name(expr),
+                    SelectItem::ExprWithAlias { alias, .. } => folded(alias),
+                    SelectItem::ExprWithAliases { .. }
+                    | SelectItem::QualifiedWildcard(..)
+                    | SelectItem::Wildcard(_) => continue,
+                };
+                if !seen.insert(key) {
+                    rename(item, &Ident::new(format!("__column_{}", position + 1)));
+                }
+            }
+        }
+        SetExpr::SetOperation { left, right, .. } => {
+            separate(left);
+            separate(right);
+        }
+        _ => {}
+    }
+}
+
 fn is_wildcard(item: &SelectItem) -> bool {
     matches!(
         item,

@@ -14,6 +14,7 @@
 //! | `FROM f(x) WITH ORDINALITY AS a(b, c)` | a derived table that unnests |
 //! | `FROM pg_class`, `c.tableoid` | `FROM pg_catalog.pg_class`, its OID |
 //! | a long chain of `AND` or `OR` | a balanced tree |
+//! | `SELECT a, a` | the second column has a name of its own |
 //! | `FETCH FIRST n ROWS ONLY` | `LIMIT n`; with ties a mark on `n` |
 //! | `interval '03:04:05'` | `interval '3 hours 4 minutes 5 seconds'` |
 //! | a scalar subquery over the system catalog | with `first_value`, as DataFusion wants an aggregate |
@@ -80,6 +81,7 @@ impl VisitorMut for Shapes {
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<Infallible> {
         fetch::rewrite(query);
+        super::output::separate(&mut query.body);
         relation::replace_system_columns(&mut query.body);
         ControlFlow::Continue(())
     }
