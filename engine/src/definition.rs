@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arrow::datatypes::DataType;
+use datafusion::common::tree_node::TreeNode;
 use datafusion::execution::context::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::sqlparser::ast;
@@ -10,7 +11,7 @@ use levada_catalog::{Catalog, Column, Detail, Object, ObjectId};
 use levada_planner::bind::Binder;
 use levada_planner::delta_plan::DeltaPlan;
 use levada_planner::environment::optimize_for_delta;
-use levada_planner::incremental::{break_ties, delta_plan};
+use levada_planner::incremental::{break_ties, break_ties_in_windows, delta_plan};
 use levada_planner::lineage::{Lineage, lineage};
 
 use crate::database::Shared;
@@ -40,6 +41,20 @@ impl BoundView {
     ) -> Result<DeltaPlan> {
         let optimized = optimize_for_delta(state, break_ties(self.plan.clone())?)?;
         Ok(delta_plan(state, &optimized, insert_only)?)
+    }
+}
+
+impl BoundView {
+    /// The query as DataFusion is to run it for a comparison with what is maintained. Where windows leave the
+    /// order of equal rows open, it is that of the columns that are left once nobody needs the others.
+    pub(crate) fn comparable(self, state: &SessionState) -> Result<LogicalPlan> {
+        let has_window = self.plan.exists(|node| Ok(matches!(node, LogicalPlan::Window(_))))?;
+        let plan = if has_window {
+            optimize_for_delta(state, break_ties(self.plan)?)?
+        } else {
+            self.plan
+        };
+        Ok(break_ties_in_windows(plan)?)
     }
 }
 

@@ -10,6 +10,7 @@
 //! | `laws` | what must not matter does not: splits, cancellation, the order of tables, when a view is made |
 //! | `random` | random views over random tables equal their queries |
 //! | `slt` | scripts in four modes, over the wire, and against PostgreSQL |
+//! | `ties` | views and their checks put equal rows in one order |
 
 #![expect(clippy::disallowed_methods, reason = "tests own their files, tasks and clocks")]
 #![expect(clippy::panic, clippy::unwrap_used, reason = "a test that cannot go on fails")]
@@ -31,3 +32,5 @@ mod laws;
 mod random;
 #[path = "it/slt.rs"]
 mod slt;
+#[path = "it/ties.rs"]
+mod ties;

@@ -14,7 +14,6 @@ use futures::TryStreamExt;
 use levada_catalog::{Detail, Object, ObjectKind};
 use levada_planner::bind::Binder;
 use levada_planner::delta_plan::Node;
-use levada_planner::incremental::break_ties_in_windows;
 use levada_planner::statement::{
     Explain, ExplainFormat, ExplainOptions, Name, Parsed, Statement, Subject,
 };
@@ -281,7 +280,7 @@ impl Session {
         let bound = self.bound_view(&snapshot.catalog, object)?;
         let shared = &self.inner.shared;
         let state = batch::state_at(&shared.state, shared, snapshot, Viewer::default());
-        let plan = state.optimize(&break_ties_in_windows(bound.plan)?)?;
+        let plan = state.optimize(&bound.comparable(&shared.state)?)?;
         Ok(batch::stream(shared, &state, &plan).await?.try_collect().await?)
     }
 }
