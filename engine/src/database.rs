@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use datafusion::execution::context::SessionState;
@@ -75,6 +76,9 @@ impl OpenOptions {
 /// Requests that wait for the tick loop, at most; more wait where they come from.
 const QUEUE_MAX: usize = 1024;
 
+/// How long a directory may be in use before that is an error.
+const HANDOVER: Duration = Duration::from_secs(2);
+
 /// Rows to read from which on a new view is filled beside ticks: what takes a moment.
 const BESIDE_ROWS: u64 = 1 << 15;
 
@@ -124,8 +128,8 @@ impl Inner {
     /// # Errors
     /// Those of storage; what is saved but does not decode.
     pub(crate) async fn open(url: &str, options: OpenOptions) -> Result<Arc<Self>> {
-        let blob = open_blob(url).await?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let blob = open_when_free(url, clock.as_ref()).await?;
         let memory = memory::pool(options.memory_limit());
         let limit = options.limit(url);
         let shared = Arc::new(Shared::new(blob, clock, memory)?);
@@ -233,6 +237,21 @@ impl Drop for Inner {
         lock(&self.tasks).clear();
         self.shared.stopped.send_replace(true);
         drop(lock(&self.thread).take());
+    }
+}
+
+/// Opens the objects; a process that was killed keeps its directory until its memory is given back.
+async fn open_when_free(url: &str, clock: &dyn Clock) -> Result<Arc<dyn Blob>> {
+    let began = clock.monotonic();
+    loop {
+        match open_blob(url).await {
+            Err(levada_storage::error::Error::InUse { .. })
+                if clock.monotonic().saturating_sub(began) < HANDOVER =>
+            {
+                clock.sleep(HANDOVER / 40).await;
+            }
+            opened => return Ok(opened?),
+        }
     }
 }
 

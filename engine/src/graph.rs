@@ -369,6 +369,9 @@ impl GraphNode {
     /// Notes what it holds and has done, after a step or a load.
     pub(crate) fn measure(&self) {
         self.meter.set(self.metrics());
+        if let Work::Operator(operator) = &self.work {
+            self.meter.set_skew(operator.skew());
+        }
     }
 
     fn metrics(&self) -> OperatorMetrics {

@@ -66,6 +66,8 @@ pub(crate) struct Meter {
     counts: [AtomicU64; 6],
     /// Nanoseconds it worked.
     busy_ns: AtomicU64,
+    /// Bits of how uneven its shards are.
+    skew: AtomicU64,
 }
 
 impl Meter {
@@ -75,6 +77,7 @@ impl Meter {
             memory: MemoryConsumer::new(name).register(pool),
             counts: Default::default(),
             busy_ns: AtomicU64::new(0),
+            skew: AtomicU64::new(1.0_f64.to_bits()),
         }
     }
 
@@ -87,6 +90,16 @@ impl Meter {
     /// How long it worked.
     pub(crate) fn busy(&self) -> Duration {
         Duration::from_nanos(self.busy_ns.load(Ordering::Relaxed))
+    }
+
+    /// Notes how uneven its shards are.
+    pub(crate) fn set_skew(&self, skew: f64) {
+        self.skew.store(skew.to_bits(), Ordering::Relaxed);
+    }
+
+    /// How much more state its fullest shard has than its share.
+    pub(crate) fn skew(&self) -> f64 {
+        f64::from_bits(self.skew.load(Ordering::Relaxed))
     }
 
     /// Notes the present amounts.

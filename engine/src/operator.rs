@@ -144,6 +144,11 @@ pub trait Operator: Send {
     fn metrics(&self) -> OperatorMetrics {
         OperatorMetrics::default()
     }
+
+    /// How much more state its fullest shard has than its share: 1 where it is even, or has no shards.
+    fn skew(&self) -> f64 {
+        1.0
+    }
 }
 
 /// Rows that go through lookup, update and emission together: more would leave the cache between the

@@ -43,7 +43,7 @@ struct Live {
 }
 
 /// The live relations of `sys`, one line each.
-const LIVE: [Live; 9] = [
+const LIVE: [Live; 10] = [
     Live { id: 14_101, name: "operators", make: operators::rows, schema: operators::schema },
     Live { id: 14_102, name: "sources", make: sources::rows, schema: sources::schema },
     Live {
@@ -66,6 +66,12 @@ const LIVE: [Live; 9] = [
         name: "backfill_progress",
         make: backfills::rows,
         schema: backfills::schema,
+    },
+    Live {
+        id: 14_110,
+        name: "operator_state",
+        make: operators::state_rows,
+        schema: operators::state_schema,
     },
     Live { id: 14_108, name: "tables", make: views::table_rows, schema: views::table_schema },
 ];

@@ -285,6 +285,9 @@ impl Session {
     }
 }
 
+/// What the fullest shard has more than its share for it to be worth telling.
+const SKEWED: f64 = 1.25;
+
 /// What an operator holds and has done since it was made or loaded.
 fn measured(operator: &OperatorInfo) -> String {
     let metrics = operator.meter.get();
@@ -301,12 +304,16 @@ fn measured(operator: &OperatorInfo) -> String {
         0 => String::new(),
         bytes => format!(" spilled={bytes}"),
     };
+    let skew = match operator.meter.skew() {
+        even if even < SKEWED => String::new(),
+        skew => format!(" skew={skew:.1}"),
+    };
     let touched = match metrics.state_rows_touched {
         0 => String::new(),
         touched => format!(" touched={touched}"),
     };
     format!(
-        "rows in={} out={}  time={time:.3} ms{state}{spilled}{touched}{shared}",
+        "rows in={} out={}  time={time:.3} ms{state}{spilled}{skew}{touched}{shared}",
         metrics.rows_in, metrics.rows_out
     )
 }

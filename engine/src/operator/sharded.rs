@@ -210,6 +210,13 @@ impl Operator for Sharded {
     fn metrics(&self) -> OperatorMetrics {
         self.shards.iter().map(|shard| shard.metrics()).sum()
     }
+
+    #[expect(clippy::cast_precision_loss, reason = "a ratio for display")]
+    fn skew(&self) -> f64 {
+        let rows = || self.shards.iter().map(|shard| shard.metrics().state_rows);
+        let (all, most) = (rows().sum::<u64>(), rows().max().unwrap_or(0));
+        if all == 0 { 1.0 } else { (most * self.shards.len() as u64) as f64 / all as f64 }
+    }
 }
 
 /// Whether a shard gets any row.
