@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use datafusion::execution::context::SessionState;
@@ -52,11 +53,24 @@ pub struct OpenOptions {
     pub threads: Option<usize>,
     /// Rows from which on a delta is large; by default what was measured to pay.
     pub large_rows: Option<usize>,
+    /// The steps in which time passes for views; by default a second.
+    pub clock_resolution: Option<Duration>,
+    /// The source of time; by default the machine.
+    pub clock: Option<Arc<dyn Clock>>,
 }
+
+/// The steps in which time passes for views.
+const CLOCK_RESOLUTION: Duration = Duration::from_secs(1);
 
 impl OpenOptions {
     fn memory_limit(&self) -> usize {
         self.memory_limit.unwrap_or_else(memory::default_limit)
+    }
+
+    /// The steps of time in microseconds, one at least.
+    fn clock_resolution(&self) -> i64 {
+        let micros = self.clock_resolution.unwrap_or(CLOCK_RESOLUTION).as_micros();
+        i64::try_from(micros).unwrap_or(i64::MAX).max(1)
     }
 
     fn limit(&self, url: &str) -> MemoryLimit {
@@ -119,7 +133,9 @@ impl Inner {
     /// Those of storage; what is saved but does not decode.
     pub(crate) async fn open(url: &str, options: OpenOptions) -> Result<Arc<Self>> {
         let blob = open_blob(url).await?;
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let machine = || Arc::new(SystemClock::new()) as Arc<dyn Clock>;
+        let clock = options.clock.clone().unwrap_or_else(machine);
+        let clock_resolution = options.clock_resolution();
         let memory = memory::pool(options.memory_limit());
         let limit = options.limit(url);
         let shared = Arc::new(Shared::new(blob, clock, memory)?);
@@ -133,7 +149,7 @@ impl Inner {
         let runtime = Handle::current();
         let of_thread = Arc::clone(&shared);
         let thread = task::thread("levada-tick", move || {
-            match open_core(of_thread, runtime, limit, workers) {
+            match open_core(of_thread, runtime, limit, workers, clock_resolution) {
                 Ok(core) => {
                     if ready.send(Ok(())).is_ok() {
                         core.run(queue);
@@ -159,6 +175,13 @@ impl Inner {
     pub(crate) async fn commit(&self, transaction: Transaction) -> Result<Epoch> {
         let (answer, done) = oneshot::channel();
         self.send(Request::Commit(Box::new(transaction), answer)).await?;
+        done.await.map_err(|_lost| Error::Closed)?
+    }
+
+    /// Brings the views to the time that it is; visible to every reader when this returns.
+    pub(crate) async fn keep_time(&self) -> Result<Epoch> {
+        let (answer, done) = oneshot::channel();
+        self.send(Request::Time(answer)).await?;
         done.await.map_err(|_lost| Error::Closed)?
     }
 
@@ -234,6 +257,7 @@ fn open_core(
     runtime: Handle,
     limit: MemoryLimit,
     workers: Workers,
+    clock_resolution: i64,
 ) -> Result<Core> {
     let blob = Arc::clone(&shared.blob);
     let clock = Arc::clone(&shared.clock);
@@ -250,7 +274,10 @@ fn open_core(
         runs: BTreeMap::new(),
         epoch: Epoch(0),
         loaded: Epoch(0),
-        now_us: 0,
+        now_us: i64::MIN,
+        clock_resolution,
+        clock_moved: None,
+        unlogged: None,
         digest: 0,
         since_checkpoint: Backlog::default(),
         followed: Default::default(),
@@ -271,6 +298,7 @@ impl Shared {
             epoch: Epoch(0),
             catalog: Arc::new(Catalog::new()),
             relations: Relations::default(),
+            now_us: clock.now_us(),
             operators: Arc::default(),
         };
         Ok(Self {

@@ -18,7 +18,7 @@ use levada_storage::manifest::Manifest;
 use levada_storage::state::{RunRef, read_run};
 
 use crate::arrangement::log::ColumnLog;
-use crate::checkpoint::{ERRORS, HISTORY};
+use crate::checkpoint::{CLOCK, ERRORS, HISTORY};
 use crate::define::relation_of;
 use crate::definition::plan_stored_view;
 use crate::error::{Error, Result};
@@ -52,7 +52,8 @@ impl Core {
         if let Some(manifest) = manifest {
             self.load(manifest)?;
         }
-        let backlog = Backlog { epochs: commits.len() as u64, ..Backlog::default() };
+        let began = Some(self.shared.clock.monotonic());
+        let backlog = Backlog { epochs: commits.len() as u64, began, ..Backlog::default() };
         for commit in commits {
             self.replay(commit)?;
         }
@@ -72,6 +73,9 @@ impl Core {
         let extra: BTreeMap<String, Vec<u8>> = manifest.extra.into_iter().collect();
         if let Some(history) = extra.get(HISTORY) {
             self.shared.decode_history(history);
+        }
+        if let Some(clock) = extra.get(CLOCK).and_then(|bytes| bytes.as_slice().try_into().ok()) {
+            self.now_us = i64::from_le_bytes(clock);
         }
         let failed: BTreeMap<u32, serde_json::Value> = match extra.get(ERRORS) {
             Some(errors) => {
@@ -232,7 +236,7 @@ impl Core {
     fn replay(&mut self, commit: Commit) -> Result<()> {
         let body = commit.body;
         self.compare_digest(body.digest)?;
-        self.now_us = body.now_us;
+        self.now_us = self.now_us.max(body.now_us);
         let set = if body.catalog.is_empty() {
             ChangeSet::default()
         } else {

@@ -22,6 +22,8 @@ pub(crate) enum Request {
     Commit(Box<Transaction>, oneshot::Sender<Result<Epoch>>),
     /// A chunk of a source.
     Ingest(Box<Ingest>, oneshot::Sender<Result<Epoch>>),
+    /// Bring the views to the time that it is.
+    Time(oneshot::Sender<Result<Epoch>>),
     /// Write a checkpoint if anything changed.
     Checkpoint(oneshot::Sender<Result<Epoch>>),
     /// Write a last checkpoint and stop.

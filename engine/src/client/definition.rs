@@ -10,6 +10,7 @@ use levada_catalog::object::{FIRST_USER_OID, PUBLIC_OID};
 use levada_catalog::{Catalog, Change, Column, Detail, Object, ObjectId, ObjectKind};
 use levada_connectors::registry::sink_folder;
 use levada_planner::bind::Binder;
+use levada_planner::explain::CLOCK_MOVES;
 use levada_planner::statement::{
     ColumnName, Comment, Connector, CreateMaterializedView, CreateSchema, CreateSink, CreateSource,
     CreateView, IfExists, Incremental, Name, Opt, Parsed, QueryText,
@@ -344,6 +345,19 @@ impl Session {
             return Err(Error::statement("0A000", message)
                 .with_detail(detail)
                 .with_hint("Leave INCREMENTAL STRICT out to have that part recomputed."));
+        }
+        let moves = plan.moves_all_rows();
+        if request.strict && moves {
+            let message = format!("\"{}\" cannot be maintained incrementally", place.name);
+            return Err(Error::statement("0A000", message)
+                .with_detail(format!("In it, {CLOCK_MOVES}."))
+                .with_hint(
+                    "Compare a column with now() and an interval in WHERE, or leave INCREMENTAL \
+                     STRICT out.",
+                ));
+        }
+        if moves {
+            self.notice("00000", format!("in \"{}\", {CLOCK_MOVES}", place.name));
         }
         for reason in reasons {
             self.notice(
