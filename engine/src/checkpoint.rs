@@ -45,9 +45,16 @@ pub(crate) const ERRORS: &str = "errors";
 /// Key of the row history per relation in a manifest.
 pub(crate) const HISTORY: &str = "history";
 
+/// Key of the time that the state of operators is at, in a manifest: later than the last epoch's, where no view changed
+/// in between.
+pub(crate) const CLOCK: &str = "clock";
+
 impl Core {
     /// Writes a checkpoint if anything happened since the last one; `clean` leaves no dead rows in files.
     pub(crate) fn checkpoint(&mut self, clean: bool) -> Result<Epoch> {
+        if self.unlogged.is_some() {
+            self.keep_time()?;
+        }
         if self.since_checkpoint.epochs == 0 && !clean {
             return Ok(self.flow.epoch);
         }
@@ -65,6 +72,7 @@ impl Core {
             extra: vec![
                 (ERRORS.to_owned(), self.encode_errors()),
                 (HISTORY.to_owned(), shared.encode_history()),
+                (CLOCK.to_owned(), self.flow.now_us.to_le_bytes().to_vec()),
             ],
         };
         let runtime = self.runtime.clone();

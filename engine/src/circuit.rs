@@ -51,6 +51,9 @@ struct CircuitNode {
     label: String,
     work: CircuitWork,
     inputs: Vec<NodeId>,
+    /// When it changes without input; for nodes that call the clock.
+    due: Option<i64>,
+    reads_clock: bool,
     busy: Duration,
     rows_in: u64,
     rows_out: u64,
@@ -88,6 +91,7 @@ impl Circuit {
             return Err(Error::statement("0A000", message));
         }
         let node = |(id, node): (NodeId, &levada_planner::delta_plan::Node)| -> Result<_> {
+            let reads_clock = node.op.reads_clock();
             let work = match &node.op {
                 Op::Relation { id, columns, .. } => {
                     CircuitWork::Relation { id: *id, columns: columns.clone() }
@@ -95,8 +99,9 @@ impl Circuit {
                 _ => CircuitWork::Operator(lower(plan, id, workers)?),
             };
             let (label, inputs) = (describe(node), node.inputs.clone());
-            let busy = Duration::ZERO;
-            Ok(CircuitNode { label, work, inputs, busy, rows_in: 0, rows_out: 0 })
+            let (due, busy) = (None, Duration::ZERO);
+            let (rows_in, rows_out) = (0, 0);
+            Ok(CircuitNode { label, work, inputs, due, reads_clock, busy, rows_in, rows_out })
         };
         let nodes = plan.nodes.iter().enumerate().map(node).collect::<Result<_>>()?;
         Ok(Self { nodes, root: plan.root, fresh: true, clock, limit: None })
@@ -123,9 +128,13 @@ impl Circuit {
                     pick(relations.get(id).unwrap_or(&nothing), columns)?
                 }
                 CircuitWork::Operator(operator) => {
-                    if self.fresh || inputs.iter().any(|input| !input.is_empty()) {
+                    let is_due = node.due.is_some_and(|due| due <= tick.now_us);
+                    if self.fresh || is_due || inputs.iter().any(|input| !input.is_empty()) {
                         let began = self.clock.monotonic();
                         let output = operator.step(tick, &inputs)?;
+                        if node.reads_clock {
+                            node.due = operator.due(tick.now_us)?;
+                        }
                         node.busy += self.clock.monotonic() - began;
                         output
                     } else {

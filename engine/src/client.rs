@@ -221,6 +221,14 @@ impl Database {
         self.inner.close().await
     }
 
+    /// Brings the views to the time that it is; every reader sees them so when this returns.
+    ///
+    /// # Errors
+    /// When that cannot be made durable.
+    pub async fn keep_time(&self) -> Result<Epoch> {
+        self.inner.keep_time().await
+    }
+
     /// The newest epoch that readers see.
     #[must_use]
     pub fn epoch(&self) -> Epoch {

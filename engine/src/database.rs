@@ -55,11 +55,41 @@ pub struct OpenOptions {
     pub large_rows: Option<usize>,
     /// Rows to read from which on new views are filled while ticks go on; by default those of a few ticks.
     pub beside_rows: Option<u64>,
+    /// The steps in which time passes for views; by default a second.
+    pub clock_resolution: Option<Duration>,
+    /// The source of time; by default the machine.
+    pub clock: Option<Arc<dyn Clock>>,
 }
+
+/// The steps in which time passes for views.
+const CLOCK_RESOLUTION: Duration = Duration::from_secs(1);
 
 impl OpenOptions {
     fn memory_limit(&self) -> usize {
         self.memory_limit.unwrap_or_else(memory::default_limit)
+    }
+
+    /// The steps of time in microseconds, one at least.
+    fn clock_resolution(&self) -> i64 {
+        let micros = self.clock_resolution.unwrap_or(CLOCK_RESOLUTION).as_micros();
+        i64::try_from(micros).unwrap_or(i64::MAX).max(1)
+    }
+
+    fn workers(&self) -> Workers {
+        let workers = Workers::new(self.threads);
+        match self.large_rows {
+            Some(rows) => workers.sharing_from(rows),
+            None => workers,
+        }
+    }
+
+    fn means(&self, url: &str) -> Means {
+        Means {
+            limit: self.limit(url),
+            workers: self.workers(),
+            beside_from: self.beside_rows.unwrap_or(BESIDE_ROWS),
+            clock_resolution: self.clock_resolution(),
+        }
     }
 
     fn limit(&self, url: &str) -> MemoryLimit {
@@ -75,6 +105,16 @@ impl OpenOptions {
 
 /// Requests that wait for the tick loop, at most; more wait where they come from.
 const QUEUE_MAX: usize = 1024;
+
+/// What the tick loop works with.
+struct Means {
+    limit: MemoryLimit,
+    workers: Workers,
+    /// Rows to read from which on new views are filled beside ticks.
+    beside_from: u64,
+    /// The steps of time in microseconds.
+    clock_resolution: i64,
+}
 
 /// How long a directory may be in use before that is an error.
 const HANDOVER: Duration = Duration::from_secs(2);
@@ -128,23 +168,18 @@ impl Inner {
     /// # Errors
     /// Those of storage; what is saved but does not decode.
     pub(crate) async fn open(url: &str, options: OpenOptions) -> Result<Arc<Self>> {
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let machine = || Arc::new(SystemClock::new()) as Arc<dyn Clock>;
+        let clock = options.clock.clone().unwrap_or_else(machine);
         let blob = open_when_free(url, clock.as_ref()).await?;
         let memory = memory::pool(options.memory_limit());
-        let limit = options.limit(url);
+        let means = options.means(url);
         let shared = Arc::new(Shared::new(blob, clock, memory)?);
-        let workers = Workers::new(options.threads);
-        let workers = match options.large_rows {
-            Some(rows) => workers.sharing_from(rows),
-            None => workers,
-        };
-        let beside_from = options.beside_rows.unwrap_or(BESIDE_ROWS);
         let (requests, queue) = mpsc::channel(QUEUE_MAX);
         let (ready, opened) = oneshot::channel();
         let runtime = Handle::current();
         let of_thread = Arc::clone(&shared);
         let thread = task::thread("levada-tick", move || {
-            match open_core(of_thread, runtime, limit, workers, beside_from) {
+            match open_core(of_thread, runtime, means) {
                 Ok(core) => {
                     if ready.send(Ok(())).is_ok() {
                         core.run(queue);
@@ -170,6 +205,13 @@ impl Inner {
     pub(crate) async fn commit(&self, transaction: Transaction) -> Result<Epoch> {
         let (answer, done) = oneshot::channel();
         self.send(Request::Commit(Box::new(transaction), answer)).await?;
+        done.await.map_err(|_lost| Error::Closed)?
+    }
+
+    /// Brings the views to the time that it is; visible to every reader when this returns.
+    pub(crate) async fn keep_time(&self) -> Result<Epoch> {
+        let (answer, done) = oneshot::channel();
+        self.send(Request::Time(answer)).await?;
         done.await.map_err(|_lost| Error::Closed)?
     }
 
@@ -255,16 +297,10 @@ async fn open_when_free(url: &str, clock: &dyn Clock) -> Result<Arc<dyn Blob>> {
     }
 }
 
-fn open_core(
-    shared: Arc<Shared>,
-    runtime: Handle,
-    limit: MemoryLimit,
-    workers: Workers,
-    beside_from: u64,
-) -> Result<Core> {
+fn open_core(shared: Arc<Shared>, runtime: Handle, means: Means) -> Result<Core> {
     let blob = Arc::clone(&shared.blob);
     let clock = Arc::clone(&shared.clock);
-    let flow = Dataflow::new(Arc::clone(&shared), runtime.clone(), limit, workers);
+    let flow = Dataflow::new(Arc::clone(&shared), runtime.clone(), means.limit, means.workers);
     let (log, recovered) = runtime.block_on(EpochLog::open(blob, clock, shared.rng.clone()))?;
     let mut core = Core {
         shared,
@@ -272,7 +308,9 @@ fn open_core(
         log,
         flow,
         backfills: Backfills::new(),
-        beside_from,
+        beside_from: means.beside_from,
+        clock_resolution: means.clock_resolution,
+        unlogged: None,
         runs: BTreeMap::new(),
         loaded: Epoch(0),
         since_checkpoint: Backlog::default(),
@@ -293,6 +331,7 @@ impl Shared {
             epoch: Epoch(0),
             catalog: Arc::new(Catalog::new()),
             relations: Relations::default(),
+            now_us: clock.now_us(),
             operators: Arc::default(),
         };
         Ok(Self {

@@ -35,11 +35,14 @@ pub(crate) struct Dataflow {
     pub(crate) limit: MemoryLimit,
     /// The last epoch that was ticked.
     pub(crate) epoch: Epoch,
+    /// The time of the last tick, in microseconds since 1970 UTC; it never goes back.
     pub(crate) now_us: i64,
     /// Sum over what the running tick changed; of the last one between ticks.
     pub(crate) digest: u64,
     /// Views whose changes are not part of it.
     pub(crate) undigested: BTreeSet<u32>,
+    /// In a tick of nothing but the clock: whether a view has changed.
+    pub(crate) clock_moved: Option<bool>,
     /// Recomputed nodes that wait for the end of a fill.
     pub(crate) deferred: Option<BTreeSet<NodeKey>>,
 }
@@ -62,9 +65,10 @@ impl Dataflow {
             graph: Graph::new(memory, workers),
             limit,
             epoch: Epoch(0),
-            now_us: 0,
+            now_us: i64::MIN,
             digest: 0,
             undigested: BTreeSet::new(),
+            clock_moved: None,
             deferred: None,
         }
     }

@@ -159,7 +159,7 @@ impl Core {
     ) {
         self.flow.catalog = Arc::new(self.catalog_with(&backfill.transaction));
         self.drop_objects(&backfill.transaction.catalog.changes);
-        self.flow.begin_tick(tick);
+        self.begin_tick(tick);
         let deltas = deltas.into_iter().map(|(id, delta)| (id, Arc::new(delta)));
         let (own, others): (Deltas, Deltas) =
             deltas.partition(|(id, _)| backfill.flow.relations.get(*id).is_some());

@@ -2,7 +2,8 @@
 //!
 //! Nodes are numbered in the order in which they were made; a node reads only nodes of lower number, and a
 //! view's relation is read by nodes made after the view's root. So ascending numbers are a topological
-//! order, over views of views too, and a tick is one pass over the nodes that have input.
+//! order, over views of views too, and a tick is one pass over the nodes that have input, and over those that are due:
+//! a node that calls the clock says when it changes without input.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -70,6 +71,10 @@ pub(crate) struct GraphNode {
     pub(crate) views: BTreeSet<u32>,
     /// What it holds and has done.
     pub(crate) meter: Arc<Meter>,
+    /// Whether it calls the clock.
+    pub(crate) reads_clock: bool,
+    /// When it changes without input, at the earliest.
+    due: Option<i64>,
 }
 
 /// A running operator, as `sys.operators` shows it.
@@ -103,6 +108,8 @@ pub(crate) struct Graph {
     readers: BTreeMap<u32, BTreeSet<NodeKey>>,
     /// Views by the node that is their root.
     roots: BTreeMap<NodeKey, BTreeSet<u32>>,
+    /// The nodes that change without input, by when they do.
+    agenda: BTreeSet<(i64, NodeKey)>,
 }
 
 impl Graph {
@@ -117,6 +124,7 @@ impl Graph {
             known: BTreeMap::new(),
             readers: BTreeMap::new(),
             roots: BTreeMap::new(),
+            agenda: BTreeSet::new(),
         }
     }
 
@@ -165,8 +173,22 @@ impl Graph {
             let fingerprint = node.fingerprint;
             let (users, views) = (BTreeSet::new(), BTreeSet::new());
             let meter = Arc::new(Meter::new(label.clone(), &self.memory));
-            let made = GraphNode { fingerprint, label, cost, work, inputs, users, views, meter };
+            let (reads_clock, due) = (node.op.reads_clock(), None);
+            let made = GraphNode {
+                fingerprint,
+                label,
+                cost,
+                work,
+                inputs,
+                users,
+                views,
+                meter,
+                reads_clock,
+                due,
+            };
             self.nodes.insert(key, made);
+            // When it is due is known once it has run.
+            self.set_due(key, reads_clock.then_some(i64::MIN));
             shared.insert(node.fingerprint, key);
             keys.push(key);
             fresh.push(key);
@@ -231,6 +253,7 @@ impl Graph {
         for (key, mut node) in other.nodes {
             node.inputs.iter_mut().for_each(|input| *input = new[input]);
             node.users = node.users.iter().map(|user| new[user]).collect();
+            self.agenda.extend(node.due.map(|due| (due, new[&key])));
             self.nodes.insert(new[&key], node);
         }
         for (relation, leaves) in other.readers {
@@ -262,6 +285,7 @@ impl Graph {
 
     /// Puts `older` in the place of `key`.
     fn replace(&mut self, key: NodeKey, older: NodeKey) {
+        self.set_due(key, None);
         let Some(node) = self.nodes.remove(&key) else { return };
         for input in &node.inputs {
             if let Some(input) = self.nodes.get_mut(input) {
@@ -297,6 +321,7 @@ impl Graph {
             }
         }
         for key in dead {
+            self.set_due(key, None);
             if let Some(node) = self.nodes.remove(&key)
                 && self.known.get(&node.fingerprint) == Some(&key)
             {
@@ -309,6 +334,25 @@ impl Graph {
                 readers.remove(&key);
             }
         }
+    }
+
+    /// Notes when a node changes without input.
+    pub(crate) fn set_due(&mut self, key: NodeKey, due: Option<i64>) {
+        let Some(node) = self.nodes.get_mut(&key) else { return };
+        if let Some(old) = std::mem::replace(&mut node.due, due) {
+            self.agenda.remove(&(old, key));
+        }
+        self.agenda.extend(due.map(|due| (due, key)));
+    }
+
+    /// The nodes that are due at a time.
+    pub(crate) fn due_at(&self, now_us: i64) -> impl Iterator<Item = NodeKey> + '_ {
+        self.agenda.range(..=(now_us, NodeKey::MAX)).map(|(_, key)| *key)
+    }
+
+    /// When the next node is due.
+    pub(crate) fn next_due(&self) -> Option<i64> {
+        self.agenda.first().map(|(due, _)| *due)
     }
 
     /// The leaves that read relation `id`.

@@ -13,6 +13,7 @@ use crate::arrangement::hash::HashWidth;
 use crate::error::{Error, Result};
 use crate::operator::Operator;
 use crate::operator::aggregate::Aggregate;
+use crate::operator::clock::Clock;
 use crate::operator::constant::Constant;
 use crate::operator::distinct::Distinct;
 use crate::operator::filter::Filter;
@@ -20,6 +21,7 @@ use crate::operator::join::Join;
 use crate::operator::project::Project;
 use crate::operator::sharded::{Reads, Route, SHARDS, Sharded};
 use crate::operator::sliced::Sliced;
+use crate::operator::temporal::Temporal;
 use crate::operator::threshold::Threshold;
 use crate::operator::top_k::top_k;
 use crate::operator::union::Union;
@@ -79,7 +81,9 @@ fn division(plan: &DeltaPlan, node: &Node) -> Division {
         Op::Relation { .. }
         | Op::Recompute(_)
         | Op::Constant(_)
+        | Op::Clock(_)
         | Op::Threshold(_)
+        | Op::Temporal(_)
         | Op::Union
         | Op::Project(_) => Division::Whole,
     }
@@ -99,11 +103,13 @@ fn reads(node: &AggregateNode) -> Option<BTreeSet<usize>> {
     Some(columns)
 }
 
-/// All pairs with the rows of a constant: every shard has all of those, and some rows of the other input.
+/// All pairs with constant rows, or with those of the clock: every shard has all of those, and some rows of the other input.
 fn cross(plan: &DeltaPlan, node: &Node, kind: JoinKind) -> Division {
     let schema = |input: usize| &plan.nodes[node.inputs[input]].schema;
     let whole = |input: usize| Route::Key((0..schema(input).fields().len()).collect());
-    let is_constant = |input: usize| matches!(plan.nodes[node.inputs[input]].op, Op::Constant(_));
+    let is_constant = |input: usize| {
+        matches!(plan.nodes[node.inputs[input]].op, Op::Constant(_) | Op::Clock(_))
+    };
     match (kind, is_constant(0), is_constant(1)) {
         (JoinKind::Inner, false, true) => Division::Keys(vec![whole(0), Route::All]),
         (JoinKind::Inner, true, false) => Division::Keys(vec![Route::All, whole(1)]),
@@ -140,6 +146,7 @@ fn instance(
         }
         Op::Recompute(_) => return Err(Error::Internal("a recompute is no operator".to_owned())),
         Op::Constant(rows) => Box::new(Constant::new(rows.clone())),
+        Op::Clock(values) => Box::new(Clock::new(values.clone(), Arc::clone(&node.schema))),
         Op::Filter(predicate) => Box::new(Filter::new(predicate.clone())),
         Op::Project(expressions) => {
             Box::new(Project::new(expressions.clone(), Arc::clone(&node.schema)))
@@ -168,6 +175,9 @@ fn instance(
         Op::Threshold(threshold) => {
             let inputs = [&input(0)?.schema, &input(1)?.schema];
             Box::new(Threshold::new(threshold, inputs, Arc::clone(&node.schema))?)
+        }
+        Op::Temporal(temporal) => {
+            Box::new(Temporal::new(temporal, &input(0)?.schema, Arc::clone(&node.schema))?)
         }
         Op::Window(window) => {
             Box::new(Window::new(window, &input(0)?.schema, Arc::clone(&node.schema))?)

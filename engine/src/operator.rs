@@ -12,7 +12,9 @@
 //! `freeze` (or everything, with `replaces`), `restore` takes runs back in the order they were frozen.
 
 pub mod aggregate;
+pub mod clock;
 pub mod constant;
+pub(crate) mod cut;
 pub mod distinct;
 pub(crate) mod evaluate;
 pub mod filter;
@@ -21,7 +23,9 @@ pub mod project;
 pub mod row_error;
 pub mod sharded;
 pub mod sliced;
+pub mod temporal;
 pub mod threshold;
+pub(crate) mod time;
 pub mod top_k;
 pub mod union;
 pub mod unnest;
@@ -112,6 +116,16 @@ pub trait Operator: Send {
     /// Only for broken state or memory exhaustion; a row that fails to evaluate is an error row of the
     /// returned delta.
     fn step(&mut self, tick: &Tick, inputs: &[&Delta]) -> crate::error::Result<Delta>;
+
+    /// When, after `now_us`, a tick without input changes what it has put out, at the earliest: a time in
+    /// microseconds since 1970 UTC; [`None`] for an operator that only its inputs change. Asked after a
+    /// [step](Operator::step) at `now_us`.
+    ///
+    /// # Errors
+    /// When what it keeps cannot be read.
+    fn due(&mut self, _now_us: i64) -> crate::error::Result<Option<i64>> {
+        Ok(None)
+    }
 
     /// Hands out the state that changed since the last call, or with `full` all of it as replacing runs.
     ///

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, RecordBatch};
 use arrow::datatypes::{Field, Schema, SchemaRef};
+use levada_planner::clock;
 use levada_storage::delta::{Delta, DeltaBatch, ErrorRow};
 
 use crate::arrangement::equal::bits;
@@ -26,8 +27,8 @@ use crate::dataflow::Dataflow;
 pub(crate) type Deltas = BTreeMap<u32, Arc<Delta>>;
 
 impl Dataflow {
-    /// Runs every node that a delta reaches, and the nodes of `start` in any case. Returns what changed: the
-    /// deltas it was given and those of the views.
+    /// Runs every node that a delta reaches or that is due, and the nodes of `start` in any case. Returns what
+    /// changed: the deltas it was given and those of the views.
     pub(crate) fn pass(
         &mut self,
         tick: &Tick,
@@ -38,6 +39,7 @@ impl Dataflow {
         for id in relations.keys() {
             todo.extend(self.graph.readers(*id));
         }
+        todo.extend(self.graph.due_at(tick.now_us));
         let mut outputs: BTreeMap<NodeKey, Arc<Delta>> = BTreeMap::new();
         while let Some(key) = todo.pop_first() {
             // A panic in a function of DataFusion costs the views that call it, not the database.
@@ -46,15 +48,21 @@ impl Dataflow {
             let output = catch_unwind(run)
                 .unwrap_or_else(|_panic| Err(Error::Internal("an operator panicked".to_owned())))
                 .unwrap_or_else(|e| broken(&e));
+            self.plan_next(tick, key);
             let node = self.graph.node(key);
             node.meter.worked(self.shared.clock.monotonic().saturating_sub(began));
             node.measure();
             self.relieve();
+            let views = self.graph.views_of(key);
+            let output = match self.clock_moved {
+                Some(_) if !views.is_empty() => settled(output).unwrap_or_else(|e| broken(&e)),
+                _ => output,
+            };
             if output.is_empty() {
                 continue;
             }
             let output = Arc::new(output);
-            for view in self.graph.views_of(key) {
+            for view in views {
                 self.apply_to_view(view, &output);
                 relations.insert(view, Arc::clone(&output));
                 todo.extend(self.graph.readers(view));
@@ -90,13 +98,33 @@ impl Dataflow {
                     deferred.insert(key);
                     return Ok(nothing);
                 }
-                self.recompute(key)
+                self.recompute(tick, key)
             }
         }
     }
 
+    /// Notes when a node that has run changes without input.
+    fn plan_next(&mut self, tick: &Tick, key: NodeKey) {
+        let node = self.graph.node_mut(key);
+        if !node.reads_clock {
+            return;
+        }
+        let due = match &mut node.work {
+            Work::Operator(operator) => operator.due(tick.now_us),
+            Work::Relation { .. } | Work::Recompute(_) => Ok(Some(tick.now_us + 1)),
+        };
+        let due = due.unwrap_or_else(|error| {
+            tracing::error!(%error, "an operator does not know when it is due");
+            Some(tick.now_us + 1)
+        });
+        self.graph.set_due(key, due);
+    }
+
     fn apply_to_view(&mut self, view: u32, output: &Delta) {
         let Some(relation) = self.relations.get_mut(view) else { return };
+        if let Some(moved) = &mut self.clock_moved {
+            *moved = true;
+        }
         match digest::of_view(view, output) {
             Ok(_) if self.undigested.contains(&view) => {}
             Ok(digest) => self.digest = self.digest.wrapping_add(digest),
@@ -106,11 +134,12 @@ impl Dataflow {
     }
 
     /// Runs a query again over the relations as they are and subtracts its last output.
-    fn recompute(&mut self, key: NodeKey) -> Result<Delta> {
+    fn recompute(&mut self, tick: &Tick, key: NodeKey) -> Result<Delta> {
         let Work::Recompute(state) = &self.graph.node(key).work else {
             return Err(Error::Internal("not a recomputed node".to_owned()));
         };
-        let (query, ids) = (Arc::clone(&state.recompute.query), state.recompute.relations.clone());
+        let ids = state.recompute.relations.clone();
+        let query = clock::at(state.recompute.query.as_ref().clone(), tick.now_us)?;
         let epoch = self.epoch;
         let mut relations = Relations::default();
         for id in ids {
@@ -124,6 +153,7 @@ impl Dataflow {
             catalog: Arc::clone(&self.catalog),
             relations,
             operators: Arc::default(),
+            now_us: tick.now_us,
         });
         let collecting = batch::collect(&self.shared, &snapshot, &query);
         let result = self.shared.pool.block_on(collecting);
@@ -170,6 +200,16 @@ impl RecomputeState {
         }
         Ok(delta)
     }
+}
+
+/// A delta without what cancels out.
+fn settled(delta: Delta) -> Result<Delta> {
+    let mut err: BTreeMap<ErrorRow, i64> = BTreeMap::new();
+    for (row, weight) in delta.err {
+        *err.entry(row).or_default() += weight;
+    }
+    err.retain(|_, weight| *weight != 0);
+    Ok(Delta { ok: consolidate(&delta.ok)?, err: err.into_iter().collect() })
 }
 
 /// The schema of [`bits`] of the columns of `rows`.

@@ -18,9 +18,9 @@ use levada_storage::manifest::Manifest;
 use levada_storage::state::{RunRef, read_run};
 
 use crate::arrangement::log::ColumnLog;
-use crate::checkpoint::{ERRORS, HISTORY, read_file};
-use crate::dataflow::Dataflow;
 use crate::backfill::{Backfill, relation_of};
+use crate::checkpoint::{CLOCK, ERRORS, HISTORY, read_file};
+use crate::dataflow::Dataflow;
 use crate::definition::plan_stored_view;
 use crate::error::{Error, Result};
 use crate::graph::{NodeKey, Work};
@@ -53,7 +53,8 @@ impl Core {
         if let Some(manifest) = manifest {
             self.load(manifest)?;
         }
-        let backlog = Backlog { epochs: commits.len() as u64, ..Backlog::default() };
+        let began = Some(self.shared.clock.monotonic());
+        let backlog = Backlog { epochs: commits.len() as u64, began, ..Backlog::default() };
         for commit in commits {
             self.replay(commit)?;
         }
@@ -73,6 +74,9 @@ impl Core {
         let extra: BTreeMap<String, Vec<u8>> = manifest.extra.into_iter().collect();
         if let Some(history) = extra.get(HISTORY) {
             self.shared.decode_history(history);
+        }
+        if let Some(clock) = extra.get(CLOCK).and_then(|bytes| bytes.as_slice().try_into().ok()) {
+            self.flow.now_us = i64::from_le_bytes(clock);
         }
         let failed: BTreeMap<u32, serde_json::Value> = match extra.get(ERRORS) {
             Some(errors) => {
@@ -238,7 +242,7 @@ impl Core {
     fn replay(&mut self, commit: Commit) -> Result<()> {
         let body = commit.body;
         self.compare_digest(body.digest)?;
-        let tick = Tick { epoch: commit.epoch, now_us: body.now_us };
+        let tick = Tick { epoch: commit.epoch, now_us: self.flow.now_us.max(body.now_us) };
         let set = if body.catalog.is_empty() {
             ChangeSet::default()
         } else {

@@ -25,6 +25,8 @@ pub(crate) struct SnapshotSet {
     pub(crate) catalog: Arc<Catalog>,
     /// The stored relations.
     pub(crate) relations: Relations,
+    /// The time of the epoch, in microseconds since 1970 UTC.
+    pub(crate) now_us: i64,
     /// The running operators; what they have done is counted on while the set is read.
     pub(crate) operators: Arc<Vec<OperatorInfo>>,
 }

@@ -3,6 +3,10 @@
 //! ```text
 //! gather requests -> stage (may refuse) -> log the epoch (durable) -> step the graph -> publish -> answer
 //! ```
+//! The time of an epoch is part of what is logged. When nothing but time passes, the graph is stepped first and logged
+//! only if a view changes by it: then what was stepped becomes an epoch before a reader sees it. As the views
+//! follow from the time and the inputs, however time is cut, a crash between the two loses nothing.
+//!
 //! Everything that was queued while the last tick ran becomes one epoch. What a transaction can be refused
 //! for is decided before the epoch is logged. Readers see the epoch when its snapshot is published, all
 //! views of it at once; the answer is sent after that, so a client reads its own writes.
@@ -25,6 +29,7 @@ use crate::database::Shared;
 use crate::dataflow::Dataflow;
 use crate::error::{Error, Result};
 use crate::operator::Tick;
+use crate::pass::Deltas;
 use crate::snapshot::SnapshotSet;
 use crate::system::QUARANTINE_ID;
 use crate::transaction::{Ingest, Request, Transaction};
@@ -39,6 +44,8 @@ const REPLAY_BYTES: usize = 64 << 20;
 const REPLAY_EPOCHS: u64 = 20_000;
 /// How long nothing happens while there is nothing to do.
 const IDLE: Duration = Duration::from_secs(3600);
+/// How long a clock that is set anew may go unnoticed.
+const CLOCK_LOOK: Duration = Duration::from_secs(60);
 /// Rows in memory of one epoch, about, before the next one begins.
 const GROUP_ROWS_MAX: usize = 1 << 18;
 
@@ -57,6 +64,10 @@ pub(crate) struct Core {
     pub(crate) runs: BTreeMap<String, Vec<RunRef>>,
     /// The epoch of the checkpoint that was loaded.
     pub(crate) loaded: Epoch,
+    /// The steps in which time passes, in microseconds.
+    pub(crate) clock_resolution: i64,
+    /// Digest of what the clock has changed and no epoch shows yet, as the log could not be written.
+    pub(crate) unlogged: Option<u64>,
     /// What happened since the last checkpoint.
     pub(crate) since_checkpoint: Backlog,
     /// The relations that sinks follow, as of a version of the catalog.
@@ -101,6 +112,11 @@ impl Core {
             };
             match request {
                 None => return,
+                Some(Request::Time(answer)) => {
+                    let kept = self.keep_time();
+                    self.checkpoint_if_due();
+                    let _gone = answer.send(kept);
+                }
                 Some(Request::Checkpoint(answer)) => {
                     let _gone = answer.send(self.checkpoint(false));
                 }
@@ -123,9 +139,9 @@ impl Core {
         }
     }
 
-    /// The next request; writes a checkpoint when there is none for a while.
+    /// The next request; when there is none for a while, to look at the clock.
     async fn next(&mut self, requests: &mut mpsc::Receiver<Request>) -> Option<Request> {
-        let idle = if self.since_checkpoint.epochs == 0 { IDLE } else { CHECKPOINT_EVERY };
+        let idle = self.until_checkpoint().min(self.until_due());
         let mut stopped = self.shared.stopped();
         tokio::select! {
             biased;
@@ -134,9 +150,34 @@ impl Core {
             request = requests.recv() => request,
             () = self.shared.clock.sleep(idle) => {
                 let (answer, _) = oneshot::channel();
-                Some(Request::Checkpoint(answer))
+                Some(Request::Time(answer))
             }
         }
+    }
+
+    /// How long it may take until a checkpoint is due, if nothing happens.
+    fn until_checkpoint(&self) -> Duration {
+        let Backlog { epochs, began, not_before, .. } = self.since_checkpoint;
+        if epochs == 0 {
+            return IDLE;
+        }
+        let now = self.shared.clock.monotonic();
+        let due = began.map_or(now, |began| began + CHECKPOINT_EVERY).max(not_before);
+        due.saturating_sub(now)
+    }
+
+    /// How long it takes until the clock changes a view, at the earliest.
+    fn until_due(&self) -> Duration {
+        let resolution = Duration::from_micros(self.clock_resolution.unsigned_abs());
+        if self.unlogged.is_some() {
+            return resolution.max(CHECKPOINT_EVERY);
+        }
+        let Some(due) = self.flow.graph.next_due() else { return IDLE };
+        // Time passes in steps: what is due within one is due at its end.
+        let step = due.saturating_add(self.clock_resolution - 1);
+        let step = step - step.rem_euclid(self.clock_resolution);
+        let micros = step.saturating_sub(self.shared.clock.now_us());
+        Duration::from_micros(u64::try_from(micros).unwrap_or(0)).min(CLOCK_LOOK)
     }
 
     /// Makes one epoch of `first` and what is queued behind it; returns the request that did not fit.
@@ -161,6 +202,11 @@ impl Core {
             next = requests.try_recv().ok();
         };
         self.commit(group);
+        self.checkpoint_if_due();
+        left
+    }
+
+    fn checkpoint_if_due(&mut self) {
         if self.is_checkpoint_due() {
             // A checkpoint that fails is tried again later; nothing is lost without it.
             if let Err(error) = self.checkpoint(false) {
@@ -169,7 +215,6 @@ impl Core {
                 self.since_checkpoint.not_before = again;
             }
         }
-        left
     }
 
     /// Whether a restart would have too much to replay.
@@ -177,8 +222,8 @@ impl Core {
         let Backlog { epochs, bytes, began, not_before } = self.since_checkpoint;
         let now = self.shared.clock.monotonic();
         let age = began.map_or(Duration::ZERO, |began| now.saturating_sub(began));
-        let long = epochs > REPLAY_EPOCHS || bytes > REPLAY_BYTES || age > CHECKPOINT_EVERY;
-        long && now >= not_before
+        let long = epochs > REPLAY_EPOCHS || bytes > REPLAY_BYTES || age >= CHECKPOINT_EVERY;
+        epochs > 0 && long && now >= not_before
     }
 
     fn take_transaction(&mut self, group: &mut Group, transaction: Transaction, answer: Answer) {
@@ -300,15 +345,55 @@ impl Core {
         Ok(runtime.block_on(self.log.commit(body))?)
     }
 
-    /// The time of the next epoch: the clock's, but never earlier than the last epoch's.
+    /// The time of the next epoch: the clock's, in whole steps, but never earlier than the last epoch's.
     pub(crate) fn next_now(&mut self) -> i64 {
-        self.flow.now_us = self.flow.now_us.max(self.shared.clock.now_us());
+        let now = self.shared.clock.now_us();
+        let now = now - now.rem_euclid(self.clock_resolution);
+        self.flow.now_us = self.flow.now_us.max(now);
         self.flow.now_us
+    }
+
+    /// Brings the views to the time that it is. If one of them changes by it, that is an epoch.
+    ///
+    /// # Errors
+    /// When the epoch cannot be logged; it is tried again later, or becomes part of the next one.
+    pub(crate) fn keep_time(&mut self) -> Result<Epoch> {
+        let now_us = self.next_now();
+        if self.unlogged.is_none() && self.flow.graph.due_at(now_us).next().is_none() {
+            return Ok(self.flow.epoch);
+        }
+        let last = (self.flow.epoch, self.flow.digest);
+        let tick = Tick { epoch: self.log.head().next(), now_us };
+        self.flow.epoch = tick.epoch;
+        self.flow.digest = self.unlogged.unwrap_or(0);
+        self.flow.clock_moved = Some(self.unlogged.is_some());
+        let changed = self.flow.pass(&tick, Deltas::new(), BTreeSet::new());
+        self.backfills.note(tick, &changed, &mut self.flow.relations);
+        let moved = self.flow.clock_moved.take() == Some(true);
+        let digest = self.flow.digest;
+        (self.flow.epoch, self.flow.digest) = last;
+        if !moved {
+            self.flow.end_tick();
+            return Ok(self.flow.epoch);
+        }
+        self.unlogged = Some(digest);
+        let next_object_id = self.flow.catalog.next_id();
+        let epoch = self.append(Body { now_us, next_object_id, ..Body::default() })?;
+        self.begin_tick(Tick { epoch, now_us });
+        self.flow.end_tick();
+        self.publish();
+        Ok(epoch)
+    }
+
+    /// What follows is part of `tick`, and so is what the clock has changed before.
+    pub(crate) fn begin_tick(&mut self, tick: Tick) {
+        self.flow.begin_tick(tick);
+        self.flow.digest = self.unlogged.take().unwrap_or(0);
     }
 
     /// Runs the graph over the deltas of base relations, which were applied already.
     pub(crate) fn step(&mut self, tick: Tick, deltas: BTreeMap<u32, Delta>) {
-        self.flow.begin_tick(tick);
+        self.begin_tick(tick);
         let deltas = deltas.into_iter().map(|(id, delta)| (id, Arc::new(delta))).collect();
         let changed = self.flow.pass(&tick, deltas, BTreeSet::new());
         self.backfills.note(tick, &changed, &mut self.flow.relations);
@@ -339,7 +424,8 @@ impl Core {
         let relations = self.flow.relations.publish(self.flow.epoch);
         let operators = self.flow.graph.operators();
         let catalog = Arc::clone(&self.flow.catalog);
-        let set = SnapshotSet { epoch: self.flow.epoch, catalog, relations, operators };
+        let (epoch, now_us) = (self.flow.epoch, self.flow.now_us);
+        let set = SnapshotSet { epoch, catalog, relations, now_us, operators };
         self.shared.publish(set);
     }
 }

@@ -25,6 +25,8 @@ pub(crate) enum Request {
     Ingest(Box<Ingest>, oneshot::Sender<Result<Epoch>>),
     /// Views that were filled join.
     Filled(Box<Filled>),
+    /// Bring the views to the time that it is.
+    Time(oneshot::Sender<Result<Epoch>>),
     /// Write a checkpoint if anything changed.
     Checkpoint(oneshot::Sender<Result<Epoch>>),
     /// Write a last checkpoint and stop.

@@ -6,9 +6,10 @@
 
 use std::sync::Arc;
 
-use datafusion::execution::SessionStateBuilder;
+use datafusion::execution::{FunctionRegistry, SessionStateBuilder};
 use datafusion::execution::context::{SessionConfig, SessionState};
 use datafusion::execution::runtime_env::RuntimeEnv;
+use datafusion::functions::datetime;
 use datafusion::optimizer::optimizer::Optimizer;
 use datafusion::optimizer::{OptimizerContext, OptimizerRule};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
@@ -21,6 +22,7 @@ use crate::aggregate::zero::OneZero;
 use crate::arithmetic::CheckIntegers;
 use crate::bounded;
 use crate::bytea::Bytea;
+use crate::clock::{self, KeepCalls};
 use crate::error::Result;
 use crate::fallible::PushDownFilter;
 use crate::not_in::CorrelatedNotIn;
@@ -61,6 +63,7 @@ pub fn session_state(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> Session
     builder.aggregate_functions().get_or_insert_default().extend(aggregate_functions());
     builder.scalar_functions().get_or_insert_default().extend(bounded::functions());
     builder.scalar_functions().get_or_insert_default().push(with_ties::function());
+    builder.scalar_functions().get_or_insert_default().extend(clock::functions());
     builder.window_functions().get_or_insert_default().extend(window_functions());
     builder
         .with_analyzer_rule(Arc::new(CountCopies))
@@ -83,6 +86,7 @@ fn rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
             "single_distinct_aggregation_to_group_by" => {}
             "push_down_filter" => rules.push(Arc::new(PushDownFilter::default())),
             "eliminate_duplicated_expr" => rules.push(Arc::new(SortKeys::default())),
+            "common_sub_expression_eliminate" => rules.push(Arc::new(KeepCalls(rule))),
             "decorrelate_predicate_subquery" => {
                 rules.push(rule);
                 rules.push(Arc::new(CorrelatedNotIn));
@@ -118,10 +122,17 @@ pub fn session_config() -> SessionConfig {
 }
 
 /// Sets the time that `current_date` and the like give in plans of `state`, in microseconds since 1970 UTC.
-/// Maintained plans have none: a view that depends on the time it is looked at cannot be kept.
-pub fn set_time(state: &mut SessionState, micros: i64) {
+/// Maintained plans have none: there they call the [clock](crate::clock).
+///
+/// # Errors
+/// When the state refuses a function.
+pub fn set_time(state: &mut SessionState, micros: i64) -> Result<()> {
     let time = arrow::temporal_conversions::timestamp_us_to_datetime(micros);
     state.execution_props_mut().query_execution_start_time = time.map(|time| time.and_utc());
+    for function in [datetime::current_date(), datetime::current_time()] {
+        state.register_udf(function)?;
+    }
+    Ok(())
 }
 
 /// Analyses (coerces types of) a plan and runs the delta optimizer on it.

@@ -12,11 +12,19 @@ use crate::delta_plan::{
 /// The lines of `EXPLAIN INCREMENTAL`, root first. A node used twice is shown once and referred to.
 #[must_use]
 pub fn lines(plan: &DeltaPlan) -> Vec<String> {
-    lines_with(plan, &|node| {
+    let mut lines = lines_with(plan, &|node| {
         let append = if node.properties.insert_only { "  append-only" } else { "" };
         format!("cost={}{}{append}", node.op.cost(), state(&node.op))
-    })
+    });
+    if plan.moves_all_rows() {
+        lines.push(format!("WARNING: {CLOCK_MOVES}"));
+    }
+    lines
 }
+
+/// What is said of a plan in which a move of the clock touches all rows that meet it.
+pub const CLOCK_MOVES: &str =
+    "where now() is more than a bound in WHERE, a move of the clock touches all rows it is evaluated for";
 
 /// The plan as a tree, each node with what `detail` says of it.
 #[must_use]
@@ -58,6 +66,10 @@ pub fn describe(node: &Node) -> String {
             format!("Relation {name} [{}]", columns.join(", "))
         }
         Op::Constant(rows) => format!("Constant rows={}", rows.num_rows()),
+        Op::Clock(values) => {
+            let texts: Vec<&str> = values.iter().map(|value| value.text.as_str()).collect();
+            format!("Clock [{}]", texts.join(", "))
+        }
         Op::Filter(predicate) => format!("Filter {}", predicate.text),
         Op::Project(exprs) => {
             let texts: Vec<&str> = exprs.iter().map(|e| e.text.as_str()).collect();
@@ -75,6 +87,10 @@ pub fn describe(node: &Node) -> String {
         Op::Threshold(threshold) => {
             let row = threshold.order.first().map_or(0, |key| key.column);
             format!("Threshold #{row} {} #{}", threshold.comparison, threshold.value)
+        }
+        Op::Temporal(temporal) => {
+            let row = temporal.order.first().map_or(0, |key| key.column);
+            format!("Temporal #{row} {} {}", temporal.comparison, temporal.bound.text)
         }
         Op::TopK(top_k) => describe_top_k(top_k),
         Op::Window(window) => {
@@ -203,9 +219,14 @@ fn state(op: &Op) -> &'static str {
             (_, Some(_)) => "  state=both inputs by key, row -> partners",
         },
         Op::Threshold(_) | Op::TopK(_) | Op::Window(_) => "  state=rows in order",
+        Op::Temporal(temporal) if temporal.comparison.passes_before() => {
+            "  state=rows that have not entered"
+        }
+        Op::Temporal(_) => "  state=rows that have not left",
         Op::Recompute(_) => "  state=last output",
         Op::Relation { .. }
         | Op::Constant(_)
+        | Op::Clock(_)
         | Op::Filter(_)
         | Op::Project(_)
         | Op::Union

@@ -25,6 +25,8 @@ use datafusion::optimizer::optimizer::ApplyOrder;
 use datafusion::optimizer::push_down_filter::PushDownFilter as Inner;
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 
+use crate::clock::{is_call, rises};
+
 /// Functions that fail for no value; any other one is taken to fail for some.
 const TOTAL: [&str; 24] = [
     "btrim",
@@ -147,14 +149,51 @@ fn split(predicate: Expr, schema: &DFSchema) -> (Vec<Expr>, Vec<Expr>) {
     split_conjunction_owned(predicate).into_iter().partition(|expr| may_fail(expr, schema))
 }
 
-/// Whether evaluating `expr` fails for some row.
+/// Whether evaluating `expr` fails for some row. Bounds that rise with the clock do for no time.
 pub(crate) fn may_fail(expr: &Expr, schema: &DFSchema) -> bool {
     let mut found = false;
     let visited = expr.apply(|part| {
+        if rises(part) {
+            return Ok(TreeNodeRecursion::Jump);
+        }
         found |= fails_itself(part, schema);
         Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
     });
     found || visited.is_err()
+}
+
+/// As [`may_fail`], where times are within some hundred thousand years of now: a sum with an interval, or a day
+/// as a point in time, then has a value.
+pub(crate) fn may_fail_near_now(expr: &Expr, schema: &DFSchema) -> bool {
+    let mut found = false;
+    let visited = expr.apply(|part| {
+        if rises(part) {
+            return Ok(TreeNodeRecursion::Jump);
+        }
+        found |= fails_itself(part, schema) && !moves_time(part, schema);
+        Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    });
+    found || visited.is_err()
+}
+
+/// Whether an expression makes a time of a time, and fails only out of range.
+fn moves_time(expr: &Expr, schema: &DFSchema) -> bool {
+    let is_time = |e: &Expr| {
+        let found = e.get_type(schema);
+        found.is_ok_and(|t| {
+            matches!(t, DataType::Timestamp(..) | DataType::Date32 | DataType::Date64)
+        })
+    };
+    match expr {
+        Expr::BinaryExpr(BinaryExpr { op: Operator::Plus | Operator::Minus, left, right }) => {
+            let is_interval = |e: &Expr| {
+                e.get_type(schema).is_ok_and(|t| matches!(t, DataType::Interval(_)))
+            };
+            (is_time(left) && is_interval(right)) || (is_interval(left) && is_time(right))
+        }
+        Expr::Cast(Cast { expr: inner, .. }) => is_time(inner) && is_time(expr),
+        _ => false,
+    }
 }
 
 /// As [`may_fail`], of values of its operands that did not fail.
@@ -171,7 +210,9 @@ fn fails_itself(expr: &Expr, schema: &DFSchema) -> bool {
             Ok(from) => !widens(&from, field.data_type()),
             Err(_) => true,
         },
-        Expr::ScalarFunction(ScalarFunction { func, .. }) => !TOTAL.contains(&func.name()),
+        Expr::ScalarFunction(ScalarFunction { func, .. }) => {
+            !TOTAL.contains(&func.name()) && !is_call(expr)
+        }
         _ => false,
     }
 }

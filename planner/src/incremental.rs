@@ -5,6 +5,7 @@
 //! stored relations below it, with the reason.
 
 mod aggregate;
+mod clock;
 mod distinct;
 mod filter;
 mod hoist;
@@ -16,6 +17,7 @@ mod project;
 mod ranked;
 mod recompute;
 mod relation;
+mod temporal;
 mod threshold;
 mod ties;
 mod union;
@@ -38,6 +40,7 @@ use datafusion::physical_expr::create_physical_expr;
 use sha2::{Digest, Sha256};
 
 use crate::arithmetic::as_operators;
+use crate::clock::{give_rows, is_read_in};
 use crate::delta_plan::{DeltaPlan, Expression, Fingerprint, Node, NodeId, Op, Properties};
 use crate::error::{Error, Result};
 use crate::shift_time::shift_times;
@@ -54,8 +57,9 @@ pub fn delta_plan(
     insert_only: &dyn Fn(u32) -> bool,
 ) -> Result<DeltaPlan> {
     refuse_volatile(plan)?;
+    let plan = give_rows(plan.clone())?;
     let mut builder = Builder { state, insert_only, nodes: Vec::new(), known: HashMap::new() };
-    let root = builder.plan(plan)?;
+    let root = builder.plan(&plan)?;
     Ok(reachable(builder.nodes, root))
 }
 
@@ -87,6 +91,9 @@ struct Builder<'a> {
 
 impl Builder<'_> {
     fn plan(&mut self, plan: &LogicalPlan) -> Result<NodeId> {
+        if is_read_in(plan) {
+            return self.reading_clock(plan);
+        }
         match plan {
             LogicalPlan::TableScan(scan) => self.relation(plan, scan),
             LogicalPlan::SubqueryAlias(alias) => self.plan(&alias.input),
@@ -260,8 +267,7 @@ fn refuse_volatile(plan: &LogicalPlan) -> Result<()> {
         node.apply_expressions(|expr| {
             expr.apply(|e| {
                 if let Expr::ScalarFunction(call) = e
-                    && (call.func.signature().volatility == Volatility::Volatile
-                        || NOW_LIKE.contains(&call.func.name()))
+                    && call.func.signature().volatility == Volatility::Volatile
                 {
                     found = Some(call.func.name().to_owned());
                     return Ok(TreeNodeRecursion::Stop);
@@ -282,9 +288,6 @@ fn refuse_volatile(plan: &LogicalPlan) -> Result<()> {
         }),
     }
 }
-
-/// Functions whose value is the time of the query.
-const NOW_LIKE: [&str; 4] = ["now", "current_date", "current_time", "current_timestamp"];
 
 /// Whether rows of this type can be a key or a member of a set.
 fn is_hashable(data_type: &DataType) -> bool {

@@ -16,6 +16,7 @@ mod arithmetic;
 pub mod bind;
 mod bounded;
 mod bytea;
+pub mod clock;
 pub mod delta_plan;
 pub mod environment;
 pub mod error;

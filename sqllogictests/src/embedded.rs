@@ -4,6 +4,7 @@
 //! Settings made by `SET` are made again in the session that follows, as a client's driver would.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -19,6 +20,7 @@ use levada_server::sqlstate::Report;
 use levada_storage::delta::DeltaBatch;
 
 use crate::class::{Class, classify};
+use crate::clock::SetClock;
 use crate::service::pause;
 use crate::target::{Answer, Failure};
 use crate::text;
@@ -35,6 +37,8 @@ pub const SHARED: OpenOptions = OpenOptions {
     threads: Some(3),
     large_rows: Some(1),
     beside_rows: Some(0),
+    clock_resolution: None,
+    clock: None,
 };
 
 /// A database in this process with one session.
@@ -43,6 +47,7 @@ pub struct Embedded {
     options: OpenOptions,
     open: Option<(Database, Session)>,
     settings: Vec<String>,
+    clock: SetClock,
 }
 
 impl Embedded {
@@ -59,10 +64,35 @@ impl Embedded {
     /// # Errors
     /// As [`Embedded::open`].
     pub async fn open_with(folder: &Path, options: OpenOptions) -> Result<Self> {
+        Self::open_at(folder, options, SetClock::going()).await
+    }
+
+    /// As [`Embedded::open_with`], with the time of a clock.
+    ///
+    /// # Errors
+    /// As [`Embedded::open`].
+    pub async fn open_at(folder: &Path, options: OpenOptions, clock: SetClock) -> Result<Self> {
         let (folder, settings) = (folder.to_owned(), Vec::new());
-        let mut embedded = Self { folder, options, open: None, settings };
+        let options = OpenOptions { clock: Some(Arc::new(clock.clone())), ..options };
+        let mut embedded = Self { folder, options, open: None, settings, clock };
         embedded.start().await?;
         Ok(embedded)
+    }
+
+    /// The clock of its database.
+    #[must_use]
+    pub fn clock(&self) -> &SetClock {
+        &self.clock
+    }
+
+    /// Brings its views to the time of the clock.
+    ///
+    /// # Errors
+    /// When that cannot be made durable.
+    pub async fn keep_time(&mut self) -> Result<()> {
+        let (database, _) = self.open.as_ref().context("the database is open between calls")?;
+        database.keep_time().await?;
+        Ok(())
     }
 
     async fn start(&mut self) -> Result<()> {

@@ -15,6 +15,7 @@
 
 pub mod bag;
 pub mod class;
+pub mod clock;
 pub mod corpus;
 pub mod embedded;
 pub mod epochs;

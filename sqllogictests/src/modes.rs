@@ -23,6 +23,7 @@ use rand::{Rng, SeedableRng};
 
 use crate::bag::{Bag, Change};
 use crate::class::{Class, classify};
+use crate::clock::SetClock;
 use crate::embedded::{Embedded, SHARED};
 use crate::epochs;
 use crate::oracle::{Depth, Oracle};
@@ -76,16 +77,20 @@ pub struct Databases {
 }
 
 impl Databases {
-    /// Opens empty databases below `folder`.
+    /// Opens empty databases below `folder`, with the time of `clock`.
     ///
     /// # Errors
     /// When one cannot be opened.
-    pub async fn open(mode: Mode, seed: u64, folder: &Path) -> Result<Self> {
+    pub async fn open(mode: Mode, seed: u64, folder: &Path, clock: SetClock) -> Result<Self> {
         let options = if mode == Mode::Random { SHARED } else { OpenOptions::default() };
-        let subject = Embedded::open_with(&subfolder(folder, "subject")?, options).await?;
+        let subject = subfolder(folder, "subject")?;
+        let subject = Embedded::open_at(&subject, options, clock.clone()).await?;
         let reference = match mode {
             Mode::Batch => None,
-            _ => Some(Embedded::open(&subfolder(folder, "reference")?).await?),
+            _ => {
+                let folder = subfolder(folder, "reference")?;
+                Some(Embedded::open_at(&folder, OpenOptions::default(), clock).await?)
+            }
         };
         Ok(Self {
             mode,
@@ -288,6 +293,19 @@ impl Target for Databases {
         } else {
             self.direct(sql, &class).await
         }
+    }
+
+    async fn advance(&mut self, micros: i64) -> Result<()> {
+        self.subject.clock().advance(micros);
+        self.subject.keep_time().await?;
+        if let Some(reference) = &mut self.reference {
+            reference.keep_time().await?;
+        }
+        self.oracle.check(&mut self.subject, Depth::Check).await.context("after the clock moved")?;
+        if self.mode == Mode::Crash {
+            self.perhaps_crash(0.5).await?;
+        }
+        Ok(())
     }
 
     async fn reopen(&mut self) -> Result<()> {

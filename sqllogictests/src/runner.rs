@@ -165,6 +165,7 @@ async fn step(
             Ok(None)
         }
         Action::Include(path) => include(path, target, corpus).await,
+        Action::Clock(moved) => target.advance(moved.micros).await.map(|()| None),
         Action::Reopen => target.reopen().await.map(|()| None),
         Action::Halt => Ok(None),
     }

@@ -16,6 +16,7 @@
 //! | `remove path` | deletes a file of the script's folder |
 //! | `parquet T rowsort path` | the rows of the Parquet files that match the pattern in the script's folder |
 //! | `include path` | plays another file of the corpus; its expectations are compared, never rewritten |
+//! | `clock +90s` | moves the clock, which stands still else, by days, hours, minutes or seconds (`d h m s`, `-` for backwards), and brings the views to that time |
 //! | `reopen` | closes the database in order and opens it again |
 //! | `halt` | the rest of the file is left out |
 //!
@@ -78,10 +79,36 @@ pub enum Action {
     Parquet(Parquet),
     /// Plays another file of the corpus.
     Include(String),
+    /// Moves the clock.
+    Clock(Moved),
     /// Closes and opens the database.
     Reopen,
     /// Ends the file.
     Halt,
+}
+
+/// How far a clock is moved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Moved {
+    /// As it is written.
+    pub text: String,
+    /// In microseconds.
+    pub micros: i64,
+}
+
+impl Moved {
+    fn parse(text: &str) -> Option<Self> {
+        let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+        let seconds = match unit {
+            "d" => 86_400,
+            "h" => 3_600,
+            "m" => 60,
+            "s" => 1,
+            _ => return None,
+        };
+        let micros = number.parse::<i64>().ok()?.checked_mul(seconds * 1_000_000)?;
+        Some(Self { text: text.to_owned(), micros })
+    }
 }
 
 /// What a statement is expected to do.
@@ -163,6 +190,12 @@ impl fmt::Display for ScriptError {
 impl std::error::Error for ScriptError {}
 
 impl Script {
+    /// Whether it moves the clock, which then stands still in between.
+    #[must_use]
+    pub fn moves_clock(&self) -> bool {
+        self.records.iter().any(|record| matches!(record.action, Some(Action::Clock(_))))
+    }
+
     /// Reads a file's text.
     ///
     /// # Errors
@@ -277,6 +310,10 @@ fn action(directive: &str, rest: &[&str], line: usize) -> Result<Action, ScriptE
             .ok_or_else(|| fail("copy needs two paths".to_owned())),
         "remove" => Ok(Action::Remove(arguments.to_owned())),
         "include" => Ok(Action::Include(arguments.to_owned())),
+        "clock" => match Moved::parse(arguments) {
+            Some(moved) => Ok(Action::Clock(moved)),
+            None => Err(fail(format!("a clock is moved by +90s or +1d, not \"{arguments}\""))),
+        },
         "reopen" => Ok(Action::Reopen),
         "halt" => Ok(Action::Halt),
         _ => Err(fail(format!("unknown directive \"{word}\""))),
@@ -371,6 +408,7 @@ impl fmt::Display for Action {
             Self::Copy { from, to } => writeln!(f, "copy {from} {to}"),
             Self::Remove(path) => writeln!(f, "remove {path}"),
             Self::Include(path) => writeln!(f, "include {path}"),
+            Self::Clock(moved) => writeln!(f, "clock {}", moved.text),
             Self::Reopen => writeln!(f, "reopen"),
             Self::Halt => writeln!(f, "halt"),
         }

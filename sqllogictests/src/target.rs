@@ -61,6 +61,9 @@ pub trait Target {
     /// Runs a statement. The outer error is a finding of the target's own checks.
     async fn run(&mut self, sql: &str) -> anyhow::Result<Result<Answer, Failure>>;
 
+    /// Moves the clock by so many microseconds and brings all views to that time.
+    async fn advance(&mut self, micros: i64) -> anyhow::Result<()>;
+
     /// Closes in order and opens again.
     async fn reopen(&mut self) -> anyhow::Result<()>;
 

@@ -8,7 +8,7 @@ use std::future::poll_fn;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use async_trait::async_trait;
 use tokio_postgres::{AsyncMessage, Client, NoTls, SimpleQueryMessage};
 
@@ -111,6 +111,10 @@ impl Target for Wire {
         Ok(Ok(answer))
     }
 
+    async fn advance(&mut self, _: i64) -> Result<()> {
+        bail!("a server's clock cannot be moved: leave the file out with onlyif wire, halt")
+    }
+
     async fn reopen(&mut self) -> Result<()> {
         Ok(())
     }
@@ -159,6 +163,10 @@ impl Target for Served {
 
     async fn run(&mut self, sql: &str) -> Result<Result<Answer, Failure>> {
         self.running.as_mut().context("the server runs between calls")?.1.run(sql).await
+    }
+
+    async fn advance(&mut self, micros: i64) -> Result<()> {
+        self.running.as_mut().context("the server runs between calls")?.1.advance(micros).await
     }
 
     async fn reopen(&mut self) -> Result<()> {

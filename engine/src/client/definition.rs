@@ -11,6 +11,7 @@ use levada_catalog::{Catalog, Change, Column, Detail, Object, ObjectId, ObjectKi
 use levada_connectors::registry::sink_folder;
 use levada_planner::bind::Binder;
 use levada_planner::delta_plan::DeltaPlan;
+use levada_planner::explain::CLOCK_MOVES;
 use levada_planner::lineage::Lineage;
 use levada_planner::statement::{
     ColumnName, Comment, Connector, CreateMaterializedView, CreateSchema, CreateSink, CreateSource,
@@ -360,6 +361,19 @@ impl Session {
             return Err(Error::statement("0A000", message)
                 .with_detail(detail)
                 .with_hint("Leave INCREMENTAL STRICT out to have that part recomputed."));
+        }
+        let moves = plan.moves_all_rows();
+        if request.strict && moves {
+            let message = format!("\"{name}\" cannot be maintained incrementally");
+            return Err(Error::statement("0A000", message)
+                .with_detail(format!("In it, {CLOCK_MOVES}."))
+                .with_hint(
+                    "Compare a column with now() and an interval in WHERE, or leave INCREMENTAL \
+                     STRICT out.",
+                ));
+        }
+        if moves {
+            self.notice("00000", format!("in \"{name}\", {CLOCK_MOVES}"));
         }
         for reason in reasons {
             self.notice(

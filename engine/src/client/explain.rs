@@ -17,7 +17,7 @@ use levada_planner::delta_plan::Node;
 use levada_planner::statement::{
     Explain, ExplainFormat, ExplainOptions, Name, Parsed, Statement, Subject,
 };
-use levada_planner::{explain, pg_compat};
+use levada_planner::{clock, explain, pg_compat};
 use levada_storage::delta::DeltaBatch;
 
 use super::{Outcome, Rows, RowsTag, Session};
@@ -280,7 +280,8 @@ impl Session {
         let bound = self.bound_view(&snapshot.catalog, object)?;
         let shared = &self.inner.shared;
         let state = batch::state_at(&shared.state, shared, snapshot, Viewer::default());
-        let plan = state.optimize(&bound.comparable(&shared.state)?)?;
+        let plan = clock::at(bound.comparable(&shared.state)?, snapshot.now_us)?;
+        let plan = state.optimize(&plan)?;
         Ok(batch::stream(shared, &state, &plan).await?.try_collect().await?)
     }
 }

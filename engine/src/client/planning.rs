@@ -54,7 +54,7 @@ impl Session {
         let functions = Arc::new(pg_compat::Snapshot::new(Arc::clone(&catalog), context.clone()));
         let shared = Arc::clone(&self.inner.shared);
         let mut state = batch::state_at(&shared.state, &shared, snapshot, context);
-        environment::set_time(&mut state, self.transaction_at());
+        environment::set_time(&mut state, self.transaction_at())?;
         let state = pg_compat::prepare(state, &functions)?;
         let search_path = self.settings.search_path(&self.options.user);
         Ok(Arc::new(Planning { state, catalog, search_path, functions, shared }))

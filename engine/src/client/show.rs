@@ -87,7 +87,7 @@ impl Session {
         }))
     }
 
-    /// `WAIT FOR relation`: until it reflects everything that its sources hold now.
+    /// `WAIT FOR relation`: until it reflects everything that its sources hold now, and the time that it is.
     pub(super) async fn wait_for(&mut self, wait: &WaitFor) -> Result<Outcome> {
         let object = self.named(&wait.name)?;
         if let Some(epoch) = wait.epoch {
@@ -116,6 +116,7 @@ impl Session {
                 source.wait_until_drained().await;
             }
         }
+        self.inner.keep_time().await?;
         for id in seen {
             if let Some(sink) = self.inner.shared.sink(id) {
                 crate::emit::settle_one(&self.inner.shared, id, &sink).await;

@@ -7,26 +7,21 @@
 //!                 B are output, a change of them takes back and gives again all rows that pass.
 //! **Time**        min of both.
 //!
-//! ```text
-//! A in order of x     . . . . . . . [ . . . . . . . ] NULL NULL          x > y: from the cut to the NULLs
-//!                                   ^ cut                                x < y: from the start to the cut
-//! ```
-//! NULL on either side compares with nothing: a value that is NULL or missing cuts where no row passes.
+//! The value of B is a [`Cut`] between the rows of A. NULL on either side compares with nothing: a value that is
+//! NULL or missing cuts where no row passes.
 
 use std::sync::Arc;
 
-use arrow::array::{
-    Array, ArrayRef, AsArray, Float32Array, Float64Array, RecordBatch, UInt32Array, new_null_array,
-};
+use arrow::array::{ArrayRef, RecordBatch, UInt32Array};
 use arrow::compute::{SortOptions, take};
-use arrow::datatypes::{DataType, Float32Type, Float64Type, SchemaRef};
-use arrow::row::{RowConverter, SortField};
-use levada_planner::delta_plan::{Comparison, SortKey, Threshold as ThresholdNode};
+use arrow::datatypes::SchemaRef;
+use levada_planner::delta_plan::{SortKey, Threshold as ThresholdNode};
 use levada_storage::delta::{Delta, DeltaBatch};
 
 use crate::arrangement::ordered::OrderedRows;
-use crate::arrangement::spine::{Entries, Position, Spine};
+use crate::arrangement::spine::{Entries, Position};
 use crate::error::{Error, Result};
+use crate::operator::cut::{Cut, Cuts};
 use crate::operator::evaluate::batch_of;
 use crate::operator::{Operator, OperatorMetrics, RunSink, StateRun, Tick};
 use crate::spill::SpillSpace;
@@ -36,10 +31,7 @@ use crate::spill::SpillSpace;
 pub struct Threshold {
     rows: OrderedRows,
     one: OrderedRows,
-    by_value: RowConverter,
-    /// What the keys of rows begin with whose value is NULL.
-    null: Box<[u8]>,
-    comparison: Comparison,
+    cuts: Cuts,
     value: usize,
     output: Vec<usize>,
     width: usize,
@@ -47,24 +39,6 @@ pub struct Threshold {
     schema: SchemaRef,
     read: u64,
     metrics: OperatorMetrics,
-}
-
-/// A place between keys: before those that begin with some bytes, or behind them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Cut {
-    key: Box<[u8]>,
-    behind: bool,
-}
-
-impl Cut {
-    fn place(&self, spine: &Spine) -> Position {
-        if self.behind { spine.seek_behind(&self.key) } else { spine.seek(&self.key) }
-    }
-
-    /// Whether a key lies before it.
-    fn is_behind(&self, key: &[u8]) -> bool {
-        *key < *self.key || (self.behind && key.starts_with(&self.key))
-    }
 }
 
 /// The row of the second input: its columns, and where it cuts the rows of the first.
@@ -84,15 +58,10 @@ impl Threshold {
             (0..schema.fields().len()).map(|column| SortKey { column, options }).collect()
         };
         let data_type = inputs[1].field(node.value).data_type();
-        let field = SortField::new_with_options(data_type.clone(), options);
-        let by_value = RowConverter::new(vec![field])?;
-        let null = by_value.convert_columns(&[new_null_array(data_type, 1)])?;
         Ok(Self {
             rows: OrderedRows::new(inputs[0], &[], &node.order)?,
             one: OrderedRows::new(inputs[1], &[], &all(inputs[1]))?,
-            null: null.row(0).data().into(),
-            by_value,
-            comparison: node.comparison,
+            cuts: Cuts::new(data_type, node.comparison)?,
             value: node.value,
             output: node.output.clone(),
             width: inputs[0].fields().len(),
@@ -105,32 +74,20 @@ impl Threshold {
 
     /// Whether rows before the cut pass.
     fn passes_before(&self) -> bool {
-        matches!(self.comparison, Comparison::Below | Comparison::NotAbove)
+        self.cuts.comparison().passes_before()
     }
 
     /// The row of the second input as it is.
     fn one(&self) -> Result<One> {
         let spine = self.one.spine();
-        let none = match self.passes_before() {
-            true => Cut { key: Box::default(), behind: false },
-            false => Cut { key: self.null.clone(), behind: false },
-        };
         let Some((key, weight)) = spine.get(spine.seek(&[])) else {
-            return Ok(One { columns: None, cut: none });
+            return Ok(One { columns: None, cut: self.cuts.none() });
         };
         if spine.len() > 1 || weight > 1 {
             return Err(Error::Internal("more than one row to compare with".to_owned()));
         }
         let columns = self.one.decode([key])?;
-        let value = &columns[self.value];
-        let behind = matches!(self.comparison, Comparison::Above | Comparison::NotAbove);
-        let cut = match value.is_null(0) {
-            true => none,
-            false => {
-                let key = self.by_value.convert_columns(&[outer_zero(value, behind)])?;
-                Cut { key: key.row(0).data().into(), behind }
-            }
-        };
+        let cut = self.cuts.at(&columns[self.value], 0)?;
         Ok(One { columns: Some(columns), cut })
     }
 
@@ -139,7 +96,7 @@ impl Threshold {
         if self.passes_before() {
             cut.is_behind(key)
         } else {
-            !cut.is_behind(key) && *key < *self.null
+            !cut.is_behind(key) && key < self.cuts.null()
         }
     }
 
@@ -165,7 +122,7 @@ impl Threshold {
     /// Adds all rows that pass a cut to `out`, with a sign.
     fn passing(&mut self, cut: &Cut, sign: i64, out: &mut Entries) -> Result<()> {
         let spine = self.rows.spine();
-        let (start, place, nulls) = (spine.seek(&[]), cut.place(spine), spine.seek(&self.null));
+        let (start, place, nulls) = (spine.seek(&[]), cut.place(spine), spine.seek(self.cuts.null()));
         let range = if self.passes_before() { (start, place) } else { (place, nulls) };
         self.between(range, sign, out)
     }
@@ -190,19 +147,6 @@ impl Threshold {
             out.push(DeltaBatch::weighted(columns, weights));
         }
         Ok(())
-    }
-}
-
-/// A value; of the two zeros, which compare as equal and lie side by side, the last one or the first.
-fn outer_zero(value: &ArrayRef, last: bool) -> ArrayRef {
-    match value.data_type() {
-        DataType::Float64 if value.as_primitive::<Float64Type>().value(0) == 0.0 => {
-            Arc::new(Float64Array::from(vec![if last { 0.0 } else { -0.0 }]))
-        }
-        DataType::Float32 if value.as_primitive::<Float32Type>().value(0) == 0.0 => {
-            Arc::new(Float32Array::from(vec![if last { 0.0 } else { -0.0 }]))
-        }
-        _ => ArrayRef::clone(value),
     }
 }
 

@@ -12,5 +12,6 @@ mod harness;
 mod joins;
 mod rows;
 mod shards;
+mod temporal;
 mod top_k;
 mod unary;

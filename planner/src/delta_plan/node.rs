@@ -6,7 +6,8 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::compute::SortOptions;
 use arrow::datatypes::{DataType, SchemaRef};
-use datafusion::common::{ScalarValue, UnnestOptions};
+use datafusion::common::{DFSchema, ScalarValue, UnnestOptions};
+use datafusion::logical_expr::{Expr, ExprSchemable, Operator};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::aggregate::AggregateFunctionExpr;
 use datafusion::physical_expr::window::WindowExpr;
@@ -39,6 +40,25 @@ impl DeltaPlan {
             Op::Relation { id, .. } => Some(*id),
             _ => None,
         })
+    }
+
+    /// Whether a move of the clock touches every row that meets it: where the clock is more than what rows are
+    /// compared with in a condition.
+    #[must_use]
+    pub fn moves_all_rows(&self) -> bool {
+        let clocks = self.nodes.iter().enumerate().filter(|(_, n)| matches!(n.op, Op::Clock(_)));
+        clocks.map(|(id, _)| id).any(|clock| self.meets_rows(clock))
+    }
+
+    /// Whether the rows of a node stand beside those of others, in a node that uses it.
+    fn meets_rows(&self, id: NodeId) -> bool {
+        let users = self.nodes.iter().enumerate().filter(|(_, node)| node.inputs.contains(&id));
+        let mut users = users.map(|(user, node)| match &node.op {
+            Op::Project(_) | Op::Filter(_) => self.meets_rows(user),
+            Op::Threshold(threshold) => node.inputs[0] == id || threshold.shows_value(),
+            _ => true,
+        });
+        users.any(|meets| meets)
     }
 
     /// Reasons of the recomputed nodes, each once; empty when all of it is maintained by deltas.
@@ -94,6 +114,8 @@ pub enum Op {
     },
     /// Fixed rows, emitted once with weight 1.
     Constant(RecordBatch),
+    /// One row of expressions over the [clock's relation](crate::clock::schema).
+    Clock(Vec<Expression>),
     /// Rows for which the predicate is true (not false, not NULL).
     Filter(Expression),
     /// One output column per expression.
@@ -110,6 +132,8 @@ pub enum Op {
     Join(Join),
     /// Rows beside one that is compared with them.
     Threshold(Threshold),
+    /// Rows on one side of a bound that rises with the clock.
+    Temporal(Temporal),
     /// The first rows of each partition.
     TopK(TopK),
     /// Window functions.
@@ -334,6 +358,20 @@ impl Threshold {
     }
 }
 
+/// Rows that a comparison with a bound lets through. The bound never falls as time passes: a row leaves, or
+/// enters, once.
+#[derive(Clone, Debug)]
+pub struct Temporal {
+    /// All columns of the input: the one that is compared first, ascending and NULLs last.
+    pub order: Vec<SortKey>,
+    /// How it is compared.
+    pub comparison: Comparison,
+    /// The bound, of the same type, over the [clock's relation](crate::clock::schema).
+    pub bound: Expression,
+    /// Columns that are output, in order.
+    pub output: Vec<usize>,
+}
+
 /// Where a row must be, seen from a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Comparison {
@@ -345,6 +383,44 @@ pub enum Comparison {
     Below,
     /// `<=`
     NotAbove,
+}
+
+impl Comparison {
+    /// The comparison that an operator with the row on its left is.
+    #[must_use]
+    pub fn of(op: Operator) -> Option<Self> {
+        Some(match op {
+            Operator::Gt => Self::Above,
+            Operator::GtEq => Self::NotBelow,
+            Operator::Lt => Self::Below,
+            Operator::LtEq => Self::NotAbove,
+            _ => return None,
+        })
+    }
+
+    /// Whether rows before a place in the order of what is compared pass, and not those behind it.
+    #[must_use]
+    pub fn passes_before(self) -> bool {
+        matches!(self, Self::Below | Self::NotAbove)
+    }
+
+    /// Whether rows can be kept in the order of `row`, an expression over `schema`, to be compared with
+    /// `value`: both are of one type, of which comparisons and sorting agree.
+    pub(crate) fn orders(row: &Expr, schema: &DFSchema, value: &Expr, other: &DFSchema) -> bool {
+        let types = (row.get_type(schema), value.get_type(other));
+        matches!(types, (Ok(row), Ok(value)) if row == value && has_one_order(&row))
+    }
+}
+
+/// Whether comparisons and sorting agree.
+fn has_one_order(data_type: &DataType) -> bool {
+    let is_number = data_type.is_numeric() && *data_type != DataType::Float16;
+    is_number
+        || data_type.is_string()
+        || matches!(
+            data_type,
+            DataType::Date32 | DataType::Date64 | DataType::Timestamp(..) | DataType::Boolean
+        )
 }
 
 impl fmt::Display for Comparison {
@@ -465,6 +541,8 @@ pub struct Recompute {
     pub text: String,
     /// The optimised logical plan over those relations.
     pub query: Arc<datafusion::logical_expr::LogicalPlan>,
+    /// Whether it calls the clock: then a move of that runs it again, too.
+    pub reads_clock: bool,
 }
 
 /// How the work of a tick grows.
@@ -489,12 +567,23 @@ pub enum CostClass {
 }
 
 impl Op {
+    /// Whether it calls the clock: its output may change without its inputs.
+    #[must_use]
+    pub fn reads_clock(&self) -> bool {
+        match self {
+            Self::Clock(_) | Self::Temporal(_) => true,
+            Self::Recompute(recompute) => recompute.reads_clock,
+            _ => false,
+        }
+    }
+
     /// The cost class of one tick of this node.
     #[must_use]
     pub fn cost(&self) -> CostClass {
         match self {
             Self::Relation { .. }
             | Self::Constant(_)
+            | Self::Clock(_)
             | Self::Filter(_)
             | Self::Project(_)
             | Self::Union
@@ -504,7 +593,7 @@ impl Op {
             Self::Aggregate(_) => CostClass::Delta,
             Self::Join(_) => CostClass::Output,
             Self::Threshold(threshold) if threshold.shows_value() => CostClass::Output,
-            Self::Threshold(_) => CostClass::Crossing,
+            Self::Threshold(_) | Self::Temporal(_) => CostClass::Crossing,
             Self::TopK(_) => CostClass::Top,
             Self::Window(window) => window.cost(),
             Self::Recompute(_) => CostClass::Recompute,

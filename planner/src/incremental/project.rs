@@ -7,7 +7,7 @@ use datafusion::common::DFSchema;
 use datafusion::logical_expr::{Expr, LogicalPlan, Projection};
 
 use super::{Builder, column_position, expression, has_subquery, output_schema};
-use crate::delta_plan::{Join, NodeId, Op, Properties, Threshold, TopK};
+use crate::delta_plan::{Join, NodeId, Op, Properties, Temporal, Threshold, TopK};
 use crate::error::Result;
 
 impl Builder<'_> {
@@ -70,6 +70,10 @@ fn picking(op: &Op, picked: &[usize]) -> Option<Op> {
         Op::Threshold(threshold) => {
             let output = picked.iter().map(|p| threshold.output[*p]).collect();
             Some(Op::Threshold(Threshold { output, ..threshold.clone() }))
+        }
+        Op::Temporal(temporal) => {
+            let output = picked.iter().map(|p| temporal.output[*p]).collect();
+            Some(Op::Temporal(Temporal { output, ..temporal.clone() }))
         }
         Op::TopK(top) => {
             let output = picked.iter().map(|p| top.output[*p]).collect();

@@ -7,6 +7,7 @@ use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder, lit};
 
 use super::{Builder, break_ties, has_subquery, output_schema};
 use crate::bind::relation_of;
+use crate::clock::is_read_by;
 use crate::delta_plan::{NodeId, Op, Properties, Recompute};
 use crate::error::{Error, Result};
 
@@ -28,6 +29,7 @@ impl Builder<'_> {
             reason: reason.to_owned(),
             relations,
             text,
+            reads_clock: is_read_by(&query)?,
             query: Arc::new(query),
         });
         Ok(self.add(op, inputs, schema, Properties::default()))

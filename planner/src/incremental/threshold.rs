@@ -13,12 +13,9 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::DataType;
 use datafusion::common::{DFSchema, JoinType};
 use datafusion::logical_expr::utils::{conjunction, split_conjunction};
-use datafusion::logical_expr::{
-    BinaryExpr, Expr, ExprSchemable, Join as LogicalJoin, LogicalPlan, Operator,
-};
+use datafusion::logical_expr::{BinaryExpr, Expr, Join as LogicalJoin, LogicalPlan};
 
 use super::order::Ordered;
 use super::{Builder, expression, has_subquery, output_schema};
@@ -111,15 +108,8 @@ fn compared<'a>(
             (false, true) if is_of(right, row_schema) => (right, op.swap()?, left),
             _ => return None,
         };
-        let comparison = match op {
-            Operator::Gt => Comparison::Above,
-            Operator::GtEq => Comparison::NotBelow,
-            Operator::Lt => Comparison::Below,
-            Operator::LtEq => Comparison::NotAbove,
-            _ => return None,
-        };
-        let data_type = row.get_type(row_schema).ok()?;
-        let fits = value.get_type(one_schema).ok()? == data_type && has_one_order(&data_type);
+        let comparison = Comparison::of(op)?;
+        let fits = Comparison::orders(row, row_schema, value, one_schema);
         (fits && total(row, value)).then_some(Compared { which, row, comparison, value })
     })
 }
@@ -130,23 +120,13 @@ fn is_of(expr: &Expr, schema: &DFSchema) -> bool {
     !columns.is_empty() && columns.iter().all(|column| schema.has_column(column))
 }
 
-/// Whether comparisons and sorting agree.
-fn has_one_order(data_type: &DataType) -> bool {
-    let is_number = data_type.is_numeric() && *data_type != DataType::Float16;
-    is_number
-        || data_type.is_string()
-        || matches!(
-            data_type,
-            DataType::Date32 | DataType::Date64 | DataType::Timestamp(..) | DataType::Boolean
-        )
-}
-
 /// Whether a plan of one row at most never has none.
 fn has_always_a_row(plan: &LogicalPlan) -> bool {
     match plan {
         LogicalPlan::Projection(projection) => has_always_a_row(&projection.input),
         LogicalPlan::SubqueryAlias(alias) => has_always_a_row(&alias.input),
         LogicalPlan::Aggregate(aggregate) => aggregate.group_expr.is_empty(),
+        LogicalPlan::EmptyRelation(empty) => empty.produce_one_row,
         _ => false,
     }
 }

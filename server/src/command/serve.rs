@@ -52,6 +52,9 @@ pub(super) struct Serve {
     /// Threads that share a large change; by default one per processor.
     #[arg(long, value_name = "NUMBER")]
     threads: Option<usize>,
+    /// The steps in which time passes for views that call now(), for example 100ms; by default a second.
+    #[arg(long, value_name = "DURATION", value_parser = config::parse_duration)]
+    clock_resolution: Option<Duration>,
     /// Write the ports as a line of JSON to this file once the server is ready.
     #[arg(long, value_name = "PATH")]
     ready_file: Option<PathBuf>,
@@ -87,6 +90,7 @@ impl Serve {
             state_memory: self.state_memory,
             spill_folder: self.spill_folder.clone(),
             threads: self.threads,
+            clock_resolution: self.clock_resolution,
             ..OpenOptions::default()
         };
         let database = tokio::select! {

@@ -1,6 +1,6 @@
 //! Random epochs.
 //!
-//! An epoch changes one table. It inserts rows, deletes rows that are there, deletes and inserts again
+//! An epoch moves the clock, or does not, and changes one table. It inserts rows, deletes rows that are there, deletes and inserts again
 //! the same row, inserts duplicates, replaces rows under a key, empties the table, or does nothing.
 
 use rand::Rng;
@@ -14,6 +14,8 @@ use super::value::{Row, Value};
 pub struct Epoch {
     /// Position of the table.
     pub table: usize,
+    /// Seconds that the clock is moved by before.
+    pub seconds: i64,
     /// Rows with weights; a row may come up twice.
     pub changes: Vec<(Row, i64)>,
 }
@@ -48,7 +50,8 @@ impl Contents {
                 }
             }
         }
-        let epoch = Epoch { table, changes };
+        let seconds = [0, 0, 0, 1, 14, 15, 30, 61][rng.random_range(0..8)];
+        let epoch = Epoch { table, seconds, changes };
         // What a step proposed may be impossible after an earlier one of the same epoch.
         self.follow(&epoch)
     }
@@ -78,7 +81,7 @@ impl Contents {
     pub fn clearing(&self) -> Vec<Epoch> {
         let clear = |rows: &Vec<Row>| rows.iter().map(|row| (row.clone(), -1)).collect();
         let tables = self.tables.iter().enumerate();
-        tables.map(|(table, rows)| Epoch { table, changes: clear(rows) }).collect()
+        tables.map(|(table, rows)| Epoch { table, seconds: 0, changes: clear(rows) }).collect()
     }
 
     /// Applies the changes that are possible and returns them: no retraction of a row that was not
@@ -106,7 +109,7 @@ impl Contents {
             }
         }
         rows.append(&mut fresh);
-        Epoch { table: epoch.table, changes }
+        Epoch { table: epoch.table, seconds: epoch.seconds, changes }
     }
 }
 

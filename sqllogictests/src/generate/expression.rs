@@ -48,6 +48,14 @@ impl Expression {
         Self { of, form }
     }
 
+    /// A condition that the clock decides, if there is a column for one.
+    pub fn of_clock(columns: &[Type], rng: &mut StdRng) -> Option<Self> {
+        let (template, of) = *OF_CLOCK.choose(rng)?;
+        let fitting: Vec<usize> = (0..columns.len()).filter(|i| columns[*i] == of).collect();
+        let column = Self::column(*fitting.choose(rng)?, columns);
+        Some(Self { of: Type::Bool, form: Form::Call(template, vec![column]) })
+    }
+
     /// The column at `i`.
     #[must_use]
     pub fn column(i: usize, columns: &[Type]) -> Self {
@@ -85,6 +93,19 @@ impl Expression {
         out
     }
 }
+
+/// Conditions on one column that the clock decides.
+const OF_CLOCK: [(&str, Type); 9] = [
+    ("({0} > now() - interval '30 seconds')", Type::Moment),
+    ("({0} <= now())", Type::Moment),
+    ("(now() < {0})", Type::Moment),
+    ("({0} BETWEEN now() - interval '15 seconds' AND now() + interval '15 seconds')", Type::Moment),
+    ("({0} + interval '1 minute' >= now() AND {0} IS NOT NULL)", Type::Moment),
+    ("({0} >= date_trunc('minute', now()))", Type::Moment),
+    ("({0} > now() - interval '1 month' OR {0} <= now())", Type::Moment),
+    ("({0} = current_date)", Type::Date),
+    ("({0} < current_date)", Type::Date),
+];
 
 /// A template of a result type with the types of its arguments.
 fn template(of: Type, rng: &mut StdRng) -> (&'static str, Vec<Type>) {
@@ -133,7 +154,18 @@ fn template(of: Type, rng: &mut StdRng) -> (&'static str, Vec<Type>) {
             ("({0} IN (1, 3))", vec![Type::Int]),
             ("({0} LIKE 'a%')", vec![Type::Text]),
         ],
-        Type::Date => vec![("greatest({0}, {1})", vec![of, of])],
+        Type::Date => vec![
+            ("greatest({0}, {1})", vec![of, of]),
+            ("least({0}, {1})", vec![of, of]),
+            ("current_date", vec![]),
+        ],
+        Type::Moment => vec![
+            ("greatest({0}, {1})", vec![of, of]),
+            ("({0} + interval '45 seconds')", vec![of]),
+            ("date_trunc('minute', {0})", vec![of]),
+            ("date_trunc('day', {0})", vec![of]),
+            ("now()", vec![]),
+        ],
     };
     let all: Vec<_> = general.into_iter().chain(own.iter().cloned()).chain(own.clone()).collect();
     all.choose(rng).expect("every type has templates").clone()

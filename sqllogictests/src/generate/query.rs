@@ -105,7 +105,9 @@ impl Query {
         let other = |rng: &mut StdRng| Self::random(tables, depth.saturating_sub(2), rng);
         let made = match rng.random_range(0..29) {
             0..3 => {
-                let condition = Expression::random(Type::Bool, &columns, 3, rng);
+                let of_clock = Expression::of_clock(&columns, rng).filter(|_| rng.random());
+                let condition =
+                    of_clock.unwrap_or_else(|| Expression::random(Type::Bool, &columns, 3, rng));
                 Self::Filter(Box::new(input.clone()), condition)
             }
             3..5 => {
@@ -228,6 +230,13 @@ impl Query {
             _ => false,
         };
         here || self.inputs().iter().any(|q| q.has_global_aggregate())
+    }
+
+    /// Whether its answer depends on the time.
+    #[must_use]
+    pub fn calls_clock(&self) -> bool {
+        let sql = self.sql();
+        sql.contains("now()") || sql.contains("current_date")
     }
 
     /// Whether it holds a subquery that no rewrite into a join is known for.
@@ -476,7 +485,7 @@ fn functions_of(of: Type) -> &'static [&'static str] {
     match of {
         Type::Bool => &["bool_and", "bool_or"],
         Type::Text => &["min", "max", "string_agg", "approx_distinct"],
-        Type::Date => &["min", "max"],
+        Type::Date | Type::Moment => &["min", "max"],
         Type::Decimal => &["sum", "avg", "min", "max", "sum"],
         Type::Int | Type::Big => &[
             "sum", "avg", "min", "max", "sum", "bit_and", "bit_or", "bit_xor", "median", "var_pop",

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::{
     ArrayRef, BooleanArray, Date32Array, Decimal128Array, Float64Array, Int64Array, RecordBatch,
-    StringArray,
+    StringArray, TimestampMicrosecondArray,
 };
 use arrow::compute::cast;
 use arrow::datatypes::SchemaRef;
@@ -98,6 +98,7 @@ fn column(of: Type, rows: &[&Row], i: usize) -> Result<ArrayRef, ArrowError> {
         Type::Text => Arc::new(array!(StringArray, Text)),
         Type::Bool => Arc::new(array!(BooleanArray, Bool)),
         Type::Date => Arc::new(array!(Date32Array, Day)),
+        Type::Moment => Arc::new(array!(TimestampMicrosecondArray, Micros).with_timezone("+00:00")),
         Type::Decimal => {
             let cents = values.map(|v| match v {
                 Value::Cents(v) => Some(i128::from(*v)),

@@ -60,6 +60,11 @@ pub fn smaller(case: &Case) -> Vec<Case> {
             out.push(smaller);
         }
     }
+    for i in (0..case.epochs.len()).filter(|i| case.epochs[*i].seconds != 0) {
+        let mut epochs = case.epochs.clone();
+        epochs[i].seconds = 0;
+        out.push(with_epochs(case, &epochs));
+    }
     for (i, epoch) in case.epochs.iter().enumerate() {
         for j in 0..epoch.changes.len() {
             let mut epochs = case.epochs.clone();

@@ -2,9 +2,12 @@
 
 use std::fmt;
 
+use arrow::temporal_conversions::timestamp_us_to_datetime;
 use rand::Rng;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
+
+use crate::clock::START_US;
 
 /// A column type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,12 +26,14 @@ pub enum Type {
     Bool,
     /// `date`
     Date,
+    /// `timestamptz`
+    Moment,
 }
 
 impl Type {
     /// A random type; integers and texts come up more often.
     pub fn random(rng: &mut StdRng) -> Self {
-        const WEIGHTED: [Type; 10] = [
+        const WEIGHTED: [Type; 11] = [
             Type::Int,
             Type::Int,
             Type::Int,
@@ -39,6 +44,7 @@ impl Type {
             Type::Decimal,
             Type::Bool,
             Type::Date,
+            Type::Moment,
         ];
         *WEIGHTED.choose(rng).expect("there are types")
     }
@@ -54,6 +60,7 @@ impl Type {
             Self::Decimal => "numeric(10,2)",
             Self::Bool => "boolean",
             Self::Date => "date",
+            Self::Moment => "timestamptz",
         }
     }
 
@@ -78,6 +85,8 @@ impl Type {
             }
             Self::Bool => Value::Bool(rng.random()),
             Self::Date => Value::Day(*[0, -1, 19_782].choose(rng).expect("there are days")),
+            // Around the time that the clock stands at, and what it is moved to.
+            Self::Moment => Value::Micros(START_US + 15_000_000 * rng.random_range(-4..8)),
         }
     }
 }
@@ -99,6 +108,8 @@ pub enum Value {
     Bool(bool),
     /// Days since 1970.
     Day(i32),
+    /// Microseconds since 1970 UTC.
+    Micros(i64),
 }
 
 impl PartialEq for Value {
@@ -106,7 +117,9 @@ impl PartialEq for Value {
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Null, Self::Null) => true,
-            (Self::Int(a), Self::Int(b)) | (Self::Cents(a), Self::Cents(b)) => a == b,
+            (Self::Int(a), Self::Int(b))
+            | (Self::Cents(a), Self::Cents(b))
+            | (Self::Micros(a), Self::Micros(b)) => a == b,
             (Self::Float(a), Self::Float(b)) => a.to_bits() == b.to_bits(),
             (Self::Text(a), Self::Text(b)) => a == b,
             (Self::Bool(a), Self::Bool(b)) => a == b,
@@ -132,6 +145,10 @@ impl fmt::Display for Value {
             Self::Day(0) => write!(f, "'1970-01-01'"),
             Self::Day(-1) => write!(f, "'1969-12-31'"),
             Self::Day(_) => write!(f, "'2024-02-29'"),
+            Self::Micros(v) => {
+                let time = timestamp_us_to_datetime(*v).ok_or(fmt::Error)?;
+                write!(f, "'{}+00'", time.format("%Y-%m-%d %H:%M:%S"))
+            }
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! | law | one run | the other |
 //! |---|---|---|
-//! | ticks split and merge | the epochs as they are | each change alone; all changes of a table together |
+//! | ticks split and merge | the epochs as they are | each change and each move of the clock alone; all changes of a table together, and all moves |
 //! | cancellation | before `+D`, `-D` | after: the same rows, and every operator keeps as many |
 //! | disjoint tables commute | the epochs as they are | table by table |
 //! | memory does not matter | all state in memory | all of it in files |
@@ -15,6 +15,7 @@ use std::path::Path;
 
 use levada_engine::client::OpenOptions;
 use levada_sqllogictests::bag::Bag;
+use levada_sqllogictests::clock::SetClock;
 use levada_sqllogictests::embedded::{Embedded, SHARED};
 use levada_sqllogictests::generate::case::Case;
 use levada_sqllogictests::generate::delta::{Contents, Epoch};
@@ -47,7 +48,8 @@ fn case(seed: u64) -> Case {
 }
 
 async fn with_tables(case: &Case, folder: &Path) -> Embedded {
-    let mut database = Embedded::open_with(folder, case.options.clone()).await.unwrap();
+    let clock = SetClock::standing();
+    let mut database = Embedded::open_at(folder, case.options.clone(), clock).await.unwrap();
     for table in &case.tables {
         database.run(&table.sql()).await.unwrap();
     }
@@ -103,9 +105,10 @@ fn assert_same(law: &str, seed: u64, case: &Case, one: &[Answer], other: &[Answe
 /// Epochs of one change each.
 fn split(epochs: &[Epoch]) -> Vec<Epoch> {
     let each = |epoch: &Epoch| {
-        let table = epoch.table;
-        let changes = epoch.changes.clone().into_iter();
-        changes.map(move |change| Epoch { table, changes: vec![change] })
+        let (table, seconds) = (epoch.table, epoch.seconds);
+        let alone = move |changes| Epoch { table, seconds: 0, changes };
+        let clock = (0..seconds.signum()).map(move |_| Epoch { seconds, ..alone(Vec::new()) });
+        clock.chain(epoch.changes.clone().into_iter().map(move |change| alone(vec![change])))
     };
     epochs.iter().flat_map(each).collect()
 }
@@ -121,7 +124,8 @@ fn merged(case: &Case, epochs: &[Epoch]) -> Vec<Epoch> {
             }
         }
         sums.retain(|(_, sum)| *sum != 0);
-        Epoch { table, changes: sums }
+        let seconds = if table == 0 { epochs.iter().map(|epoch| epoch.seconds).sum() } else { 0 };
+        Epoch { table, seconds, changes: sums }
     };
     (0..case.tables.len()).map(of).collect()
 }
@@ -166,7 +170,9 @@ async fn state(database: &mut Embedded) -> Vec<String> {
 #[test]
 fn what_comes_and_goes_leaves_rows_and_state_as_they_were() {
     for seed in SEEDS {
-        let case = case(seed);
+        let mut case = case(seed);
+        // Time does not come back.
+        case.epochs.iter_mut().for_each(|epoch| epoch.seconds = 0);
         block_on(async {
             let folder = tempfile::tempdir().unwrap();
             let mut database = with_tables(&case, folder.path()).await;
@@ -185,7 +191,7 @@ fn what_comes_and_goes_leaves_rows_and_state_as_they_were() {
             }
             for epoch in done.iter().rev() {
                 let back = epoch.changes.iter().rev().map(|(row, weight)| (row.clone(), -weight));
-                let back = Epoch { table: epoch.table, changes: back.collect() };
+                let back = Epoch { table: epoch.table, seconds: 0, changes: back.collect() };
                 case.apply(&back, &mut database).await.unwrap();
             }
             let after = (answers(&case, &mut database).await, state(&mut database).await);

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
 
+use levada_sqllogictests::clock::SetClock;
 use levada_sqllogictests::modes::{Databases, Mode};
 use levada_sqllogictests::runner::{self, Purpose};
 use levada_sqllogictests::script::Script;
@@ -123,7 +124,9 @@ fn in_mode(mode: Mode) {
         all(scripts(), |path| {
             let folder = tempfile::tempdir().unwrap();
             let played = block_on(async {
-                let mut target = Databases::open(mode, seed, folder.path())
+                let standing = load(path)?.moves_clock();
+                let clock = if standing { SetClock::standing() } else { SetClock::going() };
+                let mut target = Databases::open(mode, seed, folder.path(), clock)
                     .await
                     .map_err(|e| format!("{}: {e:#}", name(path)))?;
                 Box::pin(play(path, &mut target)).await

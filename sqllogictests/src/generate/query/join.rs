@@ -5,6 +5,7 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 
 use super::{Query, equal_columns, side_by_side};
+use crate::clock::START_US;
 use crate::generate::expression::{Expression, Form};
 use crate::generate::value::Type;
 
@@ -146,6 +147,7 @@ fn literal(of: Type) -> Expression {
         Type::Decimal => Value::Cents(1),
         Type::Bool => Value::Bool(true),
         Type::Date => Value::Day(0),
+        Type::Moment => Value::Micros(START_US),
     };
     Expression { of, form: Form::Literal(value) }
 }
