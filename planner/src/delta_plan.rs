@@ -10,7 +10,7 @@
 //! | `Constant` | fixed rows, once | - |
 //! | `Filter`, `Project`, `Union`, `Unnest` | rows one by one | `O(delta)` |
 //! | `Distinct` | each row once | `O(delta)` |
-//! | `Aggregate` | one row per group | `O(delta)`; `O(group)` where a call needs all rows of its group |
+//! | `Aggregate` | one row per group | `O(delta)`; `O(delta log n)` for medians; `O(group)` where a call needs all rows of its group |
 //! | `Join` | equi-join of any kind, with residual | `O(delta + matches)` |
 //! | `Threshold` | rows beside one that is compared with them | `O(delta log n + crossing)` |
 //! | `TopK` | the first rows of each partition | `O(delta log n + shown)` |
@@ -22,5 +22,6 @@ pub mod node;
 pub use node::{
     Aggregate, AggregateCall, AggregateFunction, Comparison, CostClass, DeltaPlan, Expression,
     Fingerprint, Holistic, HolisticInput, Join, JoinKind, Node, NodeId, Numbering, Op, Properties,
-    Reach, Recompute, RowEnd, Running, SortKey, Threshold, TopK, Unnest, Window, WindowCall,
+    Quantile, Reach, Recompute, RowEnd, Running, SortKey, Threshold, TopK, Unnest, Window,
+    WindowCall,
 };
