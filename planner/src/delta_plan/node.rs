@@ -543,10 +543,12 @@ impl fmt::Display for CostClass {
 impl Aggregate {
     /// The cost of the most expensive call.
     fn cost(&self) -> CostClass {
-        match () {
-            () if self.is_holistic() => CostClass::Group,
-            () if self.is_ordered() => CostClass::Ordered,
-            () => CostClass::Delta,
+        if self.is_holistic() {
+            CostClass::Group
+        } else if self.is_ordered() {
+            CostClass::Ordered
+        } else {
+            CostClass::Delta
         }
     }
 
