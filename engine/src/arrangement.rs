@@ -20,6 +20,7 @@ pub mod gather;
 pub mod hash;
 pub mod keyed;
 pub mod log;
+pub mod multiset;
 pub mod ordered;
 pub mod pages;
 pub mod run;

@@ -43,7 +43,7 @@ use crate::spill::SpillSpace;
 pub const HASH_VERSION: u32 = 1;
 /// Version of the runs as a whole: of the hash, and of the parts that operators have; a run of another version is not
 /// loaded.
-pub const RUN_VERSION: u32 = 2;
+pub const RUN_VERSION: u32 = 3;
 
 /// What an operator may know of the tick it takes part in.
 #[derive(Clone, Copy, Debug)]

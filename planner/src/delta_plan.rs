@@ -11,7 +11,7 @@
 //! | `Clock` | one row of values of the clock | - |
 //! | `Filter`, `Project`, `Union`, `Unnest` | rows one by one | `O(delta)` |
 //! | `Distinct` | each row once | `O(delta)` |
-//! | `Aggregate` | one row per group | `O(delta)`; `O(group)` where a call needs all rows of its group |
+//! | `Aggregate` | one row per group | `O(delta)`; `O(delta log n)` for medians; `O(group)` where a call needs all rows of its group |
 //! | `Join` | equi-join of any kind, with residual | `O(delta + matches)` |
 //! | `Threshold` | rows beside one that is compared with them | `O(delta log n + crossing)` |
 //! | `Temporal` | rows on one side of a bound that rises with the clock | `O(delta log n + crossing)` |
@@ -24,6 +24,6 @@ pub mod node;
 pub use node::{
     Aggregate, AggregateCall, AggregateFunction, Comparison, CostClass, DeltaPlan, Expression,
     Fingerprint, Holistic, HolisticInput, Join, JoinKind, Node, NodeId, Numbering, Op, Properties,
-    Reach, Recompute, RowEnd, Running, SortKey, Temporal, Threshold, TopK, Unnest, Window,
+    Quantile, Reach, Recompute, RowEnd, Running, SortKey, Temporal, Threshold, TopK, Unnest, Window,
     WindowCall,
 };

@@ -25,6 +25,7 @@ use crate::bytea::Bytea;
 use crate::clock::{self, KeepCalls};
 use crate::error::Result;
 use crate::fallible::PushDownFilter;
+use crate::grouping_input::GroupingInput;
 use crate::not_in::CorrelatedNotIn;
 use crate::set_operation::CountCopies;
 use crate::sort_keys::SortKeys;
@@ -102,7 +103,10 @@ fn rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
 /// may fail would pass below joins.
 fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     let all = PhysicalOptimizer::new().rules.into_iter();
-    all.filter(|rule| !rule.name().starts_with("FilterPushdown")).collect()
+    let mut rules: Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> =
+        vec![Arc::new(GroupingInput)];
+    rules.extend(all.filter(|rule| !rule.name().starts_with("FilterPushdown")));
+    rules
 }
 
 /// The settings of a session's plans.
@@ -163,6 +167,6 @@ mod tests {
         }
         assert_eq!(names.len(), Optimizer::new().rules.len() + 1, "one is left out, two are added");
         let physical = PhysicalOptimizer::new().rules.len();
-        assert_eq!(physical_rules().len() + 2, physical, "two rules are left out");
+        assert_eq!(physical_rules().len() + 1, physical, "two rules are left out, one is added");
     }
 }

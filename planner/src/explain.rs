@@ -6,7 +6,7 @@ use arrow::compute::SortOptions;
 
 use crate::delta_plan::{
     Aggregate, AggregateCall, AggregateFunction, DeltaPlan, Join, JoinKind, Node, NodeId,
-    Numbering, Op, RowEnd, TopK,
+    Numbering, Op, Quantile, RowEnd, TopK,
 };
 
 /// The lines of `EXPLAIN INCREMENTAL`, root first. A node used twice is shown once and referred to.
@@ -125,6 +125,12 @@ fn describe_call(call: &AggregateCall) -> String {
             let columns = columns.collect::<Vec<_>>().join(", ");
             return filtered(format!("{}({distinct}{columns})", statistic.name()), call);
         }
+        AggregateFunction::Quantile(Quantile::Median) => "median",
+        AggregateFunction::Quantile(Quantile::Continuous(part)) => {
+            let distinct = if call.distinct { "DISTINCT " } else { "" };
+            let argument = call.argument.map_or_else(String::new, |a| format!("#{a}"));
+            return filtered(format!("percentile_cont({distinct}{argument}, {part})"), call);
+        }
         AggregateFunction::End(end) => return filtered(describe_end(end), call),
         AggregateFunction::Holistic(holistic) => return filtered(holistic.text.clone(), call),
     };
@@ -209,6 +215,9 @@ fn state(op: &Op) -> &'static str {
     match op {
         Op::Distinct => "  state=row -> weight",
         Op::Aggregate(aggregate) if aggregate.is_holistic() => "  state=group -> slot and rows",
+        Op::Aggregate(aggregate) if aggregate.is_ordered() => {
+            "  state=group -> slot and values in order"
+        }
         Op::Aggregate(_) => "  state=group -> slot",
         Op::Join(join) => match (join.kind, &join.residual) {
             (JoinKind::Inner, _) => "  state=both inputs by key",

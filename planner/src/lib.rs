@@ -22,6 +22,7 @@ pub mod environment;
 pub mod error;
 pub mod explain;
 mod fallible;
+mod grouping_input;
 pub mod incremental;
 pub mod lineage;
 mod named;

@@ -25,10 +25,15 @@ const DELTA: i64 = 100;
 const PER_KEY: i64 = 4;
 
 /// A view for each kind of operator.
-const KINDS: [(&str, &str); 19] = [
+const KINDS: [(&str, &str); 21] = [
     ("distinct", "SELECT DISTINCT k FROM t"),
     ("aggregate sum", "SELECT k, sum(v) AS v, count(*) AS n FROM t GROUP BY k"),
     ("aggregate min max", "SELECT k, min(v) AS a, max(v) AS b FROM t GROUP BY k"),
+    ("aggregate median", "SELECT k, median(v) AS m FROM t GROUP BY k"),
+    (
+        "aggregate percentiles",
+        "SELECT percentile_cont(v, 0.1) AS a, median(v) AS m, percentile_cont(v, 0.9) AS b FROM t",
+    ),
     ("aggregate distinct", "SELECT k, count(DISTINCT v) AS n FROM t GROUP BY k"),
     ("aggregate global", "SELECT sum(v) AS v, max(v) AS m FROM t"),
     ("join inner", "SELECT t.k, t.v, u.v AS w FROM t JOIN u ON u.k = t.k"),

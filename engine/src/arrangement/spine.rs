@@ -77,6 +77,40 @@ impl Entries {
         (0..self.len()).map(|i| (self.key(i), self.weights[i]))
     }
 
+    /// Adds a stretch of another list at the end.
+    fn copy(&mut self, from: &Self, range: Range<usize>) -> Result<()> {
+        if range.is_empty() {
+            return Ok(());
+        }
+        let start = if range.start == 0 { 0 } else { from.ends[range.start - 1] };
+        let bytes = self.bytes.to_mut();
+        let at = u32::try_from(bytes.len()).ok();
+        bytes.extend_from_slice(&from.bytes[start as usize..from.ends[range.end - 1] as usize]);
+        let Some(at) = at.filter(|_| u32::try_from(bytes.len()).is_ok()) else {
+            return Err(Error::Internal("more than 4 GiB of keys in one tick".to_owned()));
+        };
+        self.ends.to_mut().extend(from.ends[range.clone()].iter().map(|end| end - start + at));
+        self.weights.to_mut().extend_from_slice(&from.weights[range]);
+        Ok(())
+    }
+
+    /// The entries in order, equal ones summed and those of no weight left out.
+    ///
+    /// # Errors
+    /// When the keys outgrow 4 GiB.
+    pub fn sorted(&self) -> Result<Self> {
+        let mut sorted: Vec<usize> = (0..self.len()).collect();
+        sorted.sort_unstable_by(|a, b| self.key(*a).cmp(self.key(*b)));
+        let mut out = Self::default();
+        for equal in sorted.chunk_by(|a, b| self.key(*a) == self.key(*b)) {
+            let weight = equal.iter().map(|i| self.weights[*i]).sum();
+            if weight != 0 {
+                out.push(self.key(equal[0]), weight)?;
+            }
+        }
+        Ok(out)
+    }
+
     /// Forgets all entries.
     pub fn clear(&mut self) {
         self.bytes.to_mut().clear();
@@ -109,7 +143,11 @@ impl Entries {
 
     /// The first entry whose key is not as those before it.
     fn partition_point(&self, is_before: impl Fn(&[u8]) -> bool) -> usize {
-        let (mut low, mut high) = (0, self.len());
+        self.partition_point_from(0, is_before)
+    }
+
+    fn partition_point_from(&self, from: usize, is_before: impl Fn(&[u8]) -> bool) -> usize {
+        let (mut low, mut high) = (from, self.len());
         while low < high {
             let middle = usize::midpoint(low, high);
             if is_before(self.key(middle)) { low = middle + 1 } else { high = middle }
@@ -375,37 +413,47 @@ impl Spine {
     }
 }
 
-/// The sum of a page and some changes as pages.
+/// The sum of a page and some changes as pages. What lies between the changes is copied in one piece.
 fn merge(page: &Entries, changes: &Entries, range: Range<usize>) -> Result<Vec<Entries>> {
     let most = page.len() + range.len();
-    // Of what fits one page the half may go away again; else the pages come out half full at least.
-    let limit = if most <= PAGE_ENTRIES { PAGE_ENTRIES } else { SPLIT_ENTRIES };
-    let mut out = Vec::new();
-    let mut current = Entries::default();
-    let mut push = |key: &[u8], weight: i64| -> Result<()> {
+    let mut sum = Entries::default();
+    let mut at = 0;
+    for change in range {
+        let key = changes.key(change);
+        let next = page.partition_point_from(at, |k| k < key);
+        sum.copy(page, at..next)?;
+        at = next;
+        let mut weight = changes.weight(change);
+        if at < page.len() && page.key(at) == key {
+            weight += page.weight(at);
+            at += 1;
+        }
         match weight {
             ..0 => {
                 let text = "a row of an ordered state was retracted more often than added";
                 return Err(Error::Internal(text.to_owned()));
             }
-            0 => return Ok(()),
-            1.. => {}
-        }
-        if current.len() == limit {
-            out.push(std::mem::take(&mut current));
-        }
-        current.push(key, weight)
-    };
-    for (old, new) in side_by_side((page, 0..page.len()), (changes, range)) {
-        let weight = old.map_or(0, |i| page.weight(i)) + new.map_or(0, |i| changes.weight(i));
-        if let Some(key) = old.map(|i| page.key(i)).or_else(|| new.map(|i| changes.key(i))) {
-            push(key, weight)?;
+            0 => {}
+            1.. => sum.push(key, weight)?,
         }
     }
-    if !current.is_empty() {
-        out.push(current);
+    sum.copy(page, at..page.len())?;
+    // Of what fits one page the half may go away again; else the pages come out half full at least.
+    let limit = if most <= PAGE_ENTRIES { PAGE_ENTRIES } else { SPLIT_ENTRIES };
+    if sum.is_empty() {
+        return Ok(Vec::new());
     }
-    out.iter_mut().for_each(Entries::shrink);
+    if sum.len() <= limit {
+        sum.shrink();
+        return Ok(vec![sum]);
+    }
+    let mut out = Vec::with_capacity(sum.len().div_ceil(limit));
+    for start in (0..sum.len()).step_by(limit) {
+        let mut page = Entries::default();
+        page.copy(&sum, start..(start + limit).min(sum.len()))?;
+        page.shrink();
+        out.push(page);
+    }
     Ok(out)
 }
 

@@ -2,9 +2,10 @@
 //!
 //! **Meaning**     GROUP BY k: one row (k, calls) per key of positive weight; without k one row, always.
 //! **Delta rule**  per group that dA touches: emit -old and +new where their bits differ.
-//! **State**       k -> weight and a few words per call ([`KeyedState`]); `min`, `max` under retraction
-//!                 keep all values, DISTINCT keeps (group, value) -> count, holistic calls all rows.
-//! **Cost**        per input row: one lookup and one update per call; `min`, `max`: O(log n) then;
+//! **State**       k -> weight and a few words per call ([`KeyedState`]); medians, `min`, `max` under
+//!                 retraction keep all values in order, DISTINCT keeps (group, value) -> count, holistic
+//!                 calls all rows.
+//! **Cost**        per input row: one lookup and one update per call; medians, `min`, `max`: O(log n) then;
 //!                 holistic calls: the rows of the changed groups.
 //! **Time**        as the input.
 //!
@@ -23,6 +24,7 @@ mod float;
 mod holistic;
 mod integer;
 mod moment;
+mod ordered;
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
@@ -51,6 +53,7 @@ const SHARED_ROWS: usize = 4 * SLICE_ROWS;
 pub struct Aggregate {
     keys: Vec<usize>,
     calls: Vec<Call>,
+    states: Vec<State>,
     groups: KeyedState,
     schema: SchemaRef,
     /// Whether the row of a global group has been emitted.
@@ -59,11 +62,21 @@ pub struct Aggregate {
     metrics: OperatorMetrics,
 }
 
-struct Call {
+/// State of one or more calls.
+struct State {
+    /// The first of them.
     node: AggregateCall,
     class: Box<dyn Class>,
     /// First of its words in a group's slot.
     at: usize,
+}
+
+/// What a call reads.
+#[derive(Clone, Copy)]
+struct Call {
+    state: usize,
+    /// Its number among the calls that share the state.
+    reading: usize,
 }
 
 /// A slice of rows and their groups.
@@ -114,18 +127,24 @@ impl Aggregate {
         width: HashWidth,
     ) -> Result<Self> {
         let mut words = 0;
-        let mut calls = Vec::new();
+        let (mut calls, mut states) = (Vec::new(), Vec::new());
         for call in &node.calls {
+            if let Some(shared) = shared(&mut states, call) {
+                calls.push(shared);
+                continue;
+            }
             let grouped = Grouped { schema: input, keyed: !node.keys.is_empty(), insert_only };
             let class = class_of(call, grouped, width)?;
             let at = words;
             words += class.words();
-            calls.push(Call { node: call.clone(), class, at });
+            calls.push(Call { state: states.len(), reading: 0 });
+            states.push(State { node: call.clone(), class, at });
         }
         let keys = SchemaRef::new(input.project(&node.keys)?);
         Ok(Self {
             keys: node.keys.clone(),
             calls,
+            states,
             groups: KeyedState::new(keys, words, width),
             schema: output,
             started: false,
@@ -167,33 +186,31 @@ impl Aggregate {
         let (columns, slots) = (batch.columns.columns().to_vec(), found.slots);
         let rows = Arc::new(Rows { columns, slots, weights });
         self.prepare(&rows)?;
-        for call in &mut self.calls {
-            call.class.update(
-                &mut self.groups,
-                call.at,
-                &rows.slice(&call.node, &mut Vec::new()),
-            )?;
+        for state in &mut self.states {
+            let mut masked = Vec::new();
+            let slice = rows.slice(&state.node, &mut masked);
+            state.class.update(&mut self.groups, state.at, &slice)?;
         }
         Ok(())
     }
 
     /// Lets the calls do what they need no groups for: together if that is much.
     fn prepare(&mut self, rows: &Arc<Rows>) -> Result<()> {
-        let prepare = |call: &mut Call, rows: &Rows| {
-            call.class.prepare(&rows.slice(&call.node, &mut Vec::new()))
+        let prepare = |state: &mut State, rows: &Rows| {
+            state.class.prepare(&rows.slice(&state.node, &mut Vec::new()))
         };
-        let heavy = self.calls.iter().filter(|call| call.class.prepares()).count();
+        let heavy = self.states.iter().filter(|state| state.class.prepares()).count();
         if heavy < 2 || !self.workers.pays(rows.slots.len()) {
-            return self.calls.iter_mut().try_for_each(|call| prepare(call, rows));
+            return self.states.iter_mut().try_for_each(|state| prepare(state, rows));
         }
         let rows = Arc::clone(rows);
-        let prepared = self.workers.map(std::mem::take(&mut self.calls), move |mut call| {
-            let run = AssertUnwindSafe(|| prepare(&mut call, &rows));
+        let prepared = self.workers.map(std::mem::take(&mut self.states), move |mut state| {
+            let run = AssertUnwindSafe(|| prepare(&mut state, &rows));
             let result = catch_unwind(run);
-            (call, result)
+            (state, result)
         });
-        let (calls, results): (Vec<_>, Vec<_>) = prepared.into_iter().unzip();
-        self.calls = calls;
+        let (states, results): (Vec<_>, Vec<_>) = prepared.into_iter().unzip();
+        self.states = states;
         let result = |result| match result {
             Ok(result) => result,
             Err(panic) => resume_unwind(panic),
@@ -220,9 +237,12 @@ impl Aggregate {
     /// The values of all calls for groups, and which groups have none.
     fn read(&mut self, slots: &[u32]) -> Result<(Vec<ArrayRef>, Failures)> {
         let mut failures = Failures::new();
-        let Self { calls, groups, .. } = self;
-        let read = |call: &mut Call| call.class.evaluate(groups, call.at, slots, &mut failures);
-        let values = calls.iter_mut().map(read).collect::<Result<Vec<_>>>()?;
+        let Self { calls, states, groups, .. } = self;
+        let read = |call: &Call| {
+            let State { class, at, .. } = &mut states[call.state];
+            class.evaluate(call.reading, (groups, *at), slots, &mut failures)
+        };
+        let values = calls.iter().map(read).collect::<Result<Vec<_>>>()?;
         failures.sort_by_key(|(row, _)| *row);
         failures.dedup_by_key(|(row, _)| *row);
         Ok((values, failures))
@@ -304,8 +324,8 @@ impl Aggregate {
             if self.groups.weight(*slot) != 0 {
                 continue;
             }
-            for call in &mut self.calls {
-                call.class.release(*slot)?;
+            for state in &mut self.states {
+                state.class.release(*slot)?;
             }
             self.groups.remove(*slot, *hash);
         }
@@ -331,7 +351,7 @@ impl Operator for Aggregate {
             touched.hashes = found.hashes;
             self.read_old(0, &mut touched)?;
         }
-        let heavy = self.calls.iter().filter(|call| call.class.prepares()).count();
+        let heavy = self.states.iter().filter(|state| state.class.prepares()).count();
         let slice_rows = if heavy > 1 { SHARED_ROWS } else { SLICE_ROWS };
         for batch in inputs[0].ok.iter().flat_map(|b| slices(b, slice_rows)) {
             self.metrics.rows_in += batch.len() as u64;
@@ -346,8 +366,8 @@ impl Operator for Aggregate {
             let text = "rows of a group were retracted more often than added";
             return Err(Error::Internal(text.to_owned()));
         }
-        for call in &mut self.calls {
-            call.class.end_tick()?;
+        for state in &mut self.states {
+            state.class.end_tick()?;
         }
         self.emit(&touched, &mut out)?;
         self.release(&touched)?;
@@ -357,8 +377,8 @@ impl Operator for Aggregate {
 
     fn freeze(&mut self, full: bool, out: &mut RunSink<'_>) -> Result<()> {
         self.groups.freeze(0, full, out)?;
-        for (i, call) in self.calls.iter_mut().enumerate() {
-            call.class.freeze(part_of(i)?, full, out)?;
+        for (i, state) in self.states.iter_mut().enumerate() {
+            state.class.freeze(part_of(i)?, full, out)?;
         }
         Ok(())
     }
@@ -366,9 +386,9 @@ impl Operator for Aggregate {
     fn restore(&mut self, runs: &[StateRun]) -> Result<()> {
         let part = |part: u32| runs.iter().filter(move |r| r.part == part).collect::<Vec<_>>();
         self.groups.restore(part(0))?;
-        for (i, call) in self.calls.iter_mut().enumerate() {
+        for (i, state) in self.states.iter_mut().enumerate() {
             let first = part_of(i)?;
-            call.class.restore(first, runs)?;
+            state.class.restore(first, runs)?;
         }
         self.started = !runs.is_empty();
         Ok(())
@@ -376,14 +396,14 @@ impl Operator for Aggregate {
 
     fn spill(&mut self, space: &Arc<SpillSpace>, want: usize) -> Result<usize> {
         let mut freed = 0;
-        for call in &mut self.calls {
-            freed += call.class.spill(space, want.saturating_sub(freed))?;
+        for state in &mut self.states {
+            freed += state.class.spill(space, want.saturating_sub(freed))?;
         }
         Ok(freed + self.groups.spill(space, want.saturating_sub(freed))?)
     }
 
     fn metrics(&self) -> OperatorMetrics {
-        let side = self.calls.iter().map(|c| c.class.side()).fold(Side::default(), Side::plus);
+        let side = self.states.iter().map(|s| s.class.side()).fold(Side::default(), Side::plus);
         OperatorMetrics {
             state_rows: self.groups.len() as u64 + side.rows,
             state_bytes: self.groups.bytes() + side.bytes,
@@ -394,7 +414,16 @@ impl Operator for Aggregate {
     }
 }
 
-/// The first part number of a call's state beside the slots; a call has up to 16 parts.
-fn part_of(call: usize) -> Result<u32> {
-    Ok(16 * (to_u32(call)? + 1))
+/// The call as a reader of state that is there.
+fn shared(states: &mut [State], call: &AggregateCall) -> Option<Call> {
+    states.iter_mut().enumerate().find_map(|(number, state)| {
+        let same = state.node.argument == call.argument && state.node.filter == call.filter;
+        let reading = if same { state.class.share(call) } else { None };
+        reading.map(|reading| Call { state: number, reading })
+    })
+}
+
+/// The first part number of state beside the slots; the state of a call has up to 16 parts.
+fn part_of(state: usize) -> Result<u32> {
+    Ok(16 * (to_u32(state)? + 1))
 }

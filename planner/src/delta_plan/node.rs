@@ -209,10 +209,21 @@ pub enum AggregateFunction {
         /// The column of the second argument, if it has two.
         second: Option<usize>,
     },
+    /// The non-NULL argument at a place in their order, or a value between two of them.
+    Quantile(Quantile),
     /// A column of the first or last row in an order.
     End(RowEnd),
     /// Any other function: the rows of a group are kept, and it is evaluated again when they change.
     Holistic(Holistic),
+}
+
+/// A place in the order of values.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Quantile {
+    /// The middle one, or the mean of the two in the middle.
+    Median,
+    /// That part of the way from the least to the greatest, between 0 and 1.
+    Continuous(f64),
 }
 
 /// A column of the first or last row of a group, in the order of some columns.
@@ -550,6 +561,8 @@ pub struct Recompute {
 pub enum CostClass {
     /// With the rows of the delta.
     Delta,
+    /// With the rows of the delta, each found in an order.
+    Ordered,
     /// With the rows of the changed groups or partitions.
     Group,
     /// With the rows of the delta and their matches.
@@ -589,8 +602,7 @@ impl Op {
             | Self::Union
             | Self::Unnest(_)
             | Self::Distinct => CostClass::Delta,
-            Self::Aggregate(aggregate) if aggregate.is_holistic() => CostClass::Group,
-            Self::Aggregate(_) => CostClass::Delta,
+            Self::Aggregate(aggregate) => aggregate.cost(),
             Self::Join(_) => CostClass::Output,
             Self::Threshold(threshold) if threshold.shows_value() => CostClass::Output,
             Self::Threshold(_) | Self::Temporal(_) => CostClass::Crossing,
@@ -605,6 +617,7 @@ impl fmt::Display for CostClass {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Delta => "O(delta)",
+            Self::Ordered => "O(delta log n)",
             Self::Group => "O(group)",
             Self::Output => "O(delta + matches)",
             Self::Top => "O(delta log n + shown)",
@@ -617,6 +630,23 @@ impl fmt::Display for CostClass {
 }
 
 impl Aggregate {
+    /// The cost of the most expensive call.
+    fn cost(&self) -> CostClass {
+        if self.is_holistic() {
+            CostClass::Group
+        } else if self.is_ordered() {
+            CostClass::Ordered
+        } else {
+            CostClass::Delta
+        }
+    }
+
+    /// Whether a call asks for values at any place in their order.
+    #[must_use]
+    pub fn is_ordered(&self) -> bool {
+        self.calls.iter().any(|call| matches!(call.function, AggregateFunction::Quantile(_)))
+    }
+
     /// Whether a call keeps the rows of its groups.
     #[must_use]
     pub fn is_holistic(&self) -> bool {

@@ -6,7 +6,7 @@
 //! | module | makes |
 //! |---|---|
 //! | [`join`] | equal and null-safe keys, bands, cross products, self joins, inner and outer |
-//! | [`ordered`] | `ORDER BY ... LIMIT ... OFFSET`, `DISTINCT ON`, numbers up to a bound |
+//! | [`ordered`] | `ORDER BY ... LIMIT ... OFFSET`, `WITH TIES`, `DISTINCT ON`, numbers up to a bound |
 //! | [`subquery`] | `IN`, `EXISTS` and their negations, alone and below `OR`; scalar subqueries |
 //! | [`window`] | window functions and their frames |
 
@@ -27,6 +27,9 @@ use ordered::{First, Ranked, Top};
 use subquery::{Place, Scalar, Semi};
 use window::Window;
 
+/// What stands between two queries of the same types.
+const SET_OPERATORS: [&str; 7] =
+    ["UNION ALL", "UNION ALL", "UNION", "EXCEPT", "EXCEPT ALL", "INTERSECT", "INTERSECT ALL"];
 /// Rows above which a query is not made larger.
 const ROWS_MAX: usize = 2_000;
 
@@ -45,7 +48,7 @@ pub enum Query {
     Aggregate(Box<Aggregate>),
     /// `DISTINCT`.
     Distinct(Box<Query>),
-    /// `UNION ALL`, `UNION`, `EXCEPT`, `INTERSECT`.
+    /// One of [`SET_OPERATORS`].
     Set(&'static str, Box<Query>, Box<Query>),
     /// Rows kept by what another query holds.
     Semi(Box<Semi>),
@@ -89,6 +92,8 @@ pub struct Call {
     pub argument: Option<Expression>,
     /// What its rows are ordered by, where that matters, and whether downwards.
     pub order: Option<(Expression, bool)>,
+    /// Which part of the values lies below the one that is asked for, where that is asked.
+    pub part: &'static str,
     /// `FILTER`.
     pub filter: Option<Expression>,
 }
@@ -123,9 +128,8 @@ impl Query {
             10..14 => Self::aggregate(input.clone(), rng),
             14 => Self::Distinct(Box::new(input.clone())),
             15 => {
-                let operators = ["UNION ALL", "UNION ALL", "UNION", "EXCEPT", "INTERSECT"];
                 let right = other(rng).of_types(&columns, rng);
-                let operator = operators.choose(rng).expect("there are operators");
+                let operator = SET_OPERATORS.choose(rng).expect("there are operators");
                 Self::Set(operator, Box::new(input.clone()), Box::new(right))
             }
             16..18 => Semi::random(input.clone(), other(rng), rng),
@@ -211,7 +215,7 @@ impl Query {
                 let groups = a.keys.iter().take(4).fold(1, |groups, _| 5 * groups);
                 a.input.rows().min(groups)
             }
-            Self::Top(top) => top.limit,
+            Self::Top(top) if !top.ties => top.limit,
             Self::First(first) => first.input.rows().min(6),
             Self::Unnest(input, columns) => input.rows() * columns.len(),
             other => other.inputs().first().map_or(0, |input| input.rows()),
@@ -486,13 +490,31 @@ fn functions_of(of: Type) -> &'static [&'static str] {
         Type::Bool => &["bool_and", "bool_or"],
         Type::Text => &["min", "max", "string_agg", "approx_distinct"],
         Type::Date | Type::Moment => &["min", "max"],
-        Type::Decimal => &["sum", "avg", "min", "max", "sum"],
+        Type::Decimal => &["sum", "avg", "min", "max", "sum", "median", "percentile_cont"],
         Type::Int | Type::Big => &[
-            "sum", "avg", "min", "max", "sum", "bit_and", "bit_or", "bit_xor", "median", "var_pop",
+            "sum",
+            "avg",
+            "min",
+            "max",
+            "sum",
+            "bit_and",
+            "bit_or",
+            "bit_xor",
+            "median",
+            "var_pop",
+            "percentile_cont",
         ],
-        Type::Float => {
-            &["sum", "avg", "min", "max", "sum", "stddev", "median", "approx_percentile_cont"]
-        }
+        Type::Float => &[
+            "sum",
+            "avg",
+            "min",
+            "max",
+            "sum",
+            "stddev",
+            "median",
+            "percentile_cont",
+            "approx_percentile_cont",
+        ],
     }
 }
 
@@ -515,7 +537,8 @@ impl Call {
             let by = Expression::random(Type::random(rng), columns, 1, rng);
             (by, rng.random())
         });
-        Self { function, distinct, argument, order, filter }
+        let part = *["0.0", "0.25", "0.5", "0.9", "1.0"].choose(rng).expect("there are parts");
+        Self { function, distinct, argument, order, part, filter }
     }
 
     fn of(&self) -> Type {
@@ -523,7 +546,9 @@ impl Call {
         match (self.function, argument) {
             ("count" | "approx_distinct", _) | ("sum", Type::Int) => Type::Big,
             ("avg", Type::Int | Type::Big) => Type::Float,
-            ("median" | "var_pop" | "stddev" | "approx_percentile_cont", _) => Type::Float,
+            ("median" | "var_pop" | "stddev" | "percentile_cont" | "approx_percentile_cont", _) => {
+                Type::Float
+            }
             ("array_agg" | "string_agg", _) => Type::Text,
             (_, of) => of,
         }
@@ -540,8 +565,15 @@ impl Call {
         let order = self.order.as_ref().map_or_else(String::new, |(by, down)| {
             format!(" ORDER BY {}{}", by.sql(&name), if *down { " DESC" } else { "" })
         });
-        let function = self.function;
+        let (function, part) = (self.function, self.part);
         let call = match function {
+            "percentile_cont" if self.distinct => {
+                format!("{function}(DISTINCT {argument}, {part}){filter}")
+            }
+            "percentile_cont" => {
+                let order = if filter.is_empty() { "" } else { " DESC" };
+                format!("{function}({part}) WITHIN GROUP (ORDER BY {argument}{order}){filter}")
+            }
             "string_agg" => format!("string_agg({distinct}{argument}, ','{order}){filter}"),
             "nth_value" => format!("nth_value({argument}, 2{order}){filter}"),
             "approx_percentile_cont" => {
@@ -552,7 +584,7 @@ impl Call {
         match function {
             "string_agg" => format!("CAST({call} AS text)"),
             "array_agg" => format!("CAST(array_to_string({call}, ',', '-') AS text)"),
-            "median" => format!("CAST({call} AS double precision)"),
+            "median" | "percentile_cont" => format!("CAST({call} AS double precision)"),
             "approx_distinct" => format!("CAST({call} AS bigint)"),
             _ => call,
         }

@@ -109,8 +109,8 @@ impl Class for Bits {
 
     fn evaluate(
         &mut self,
-        groups: &KeyedState,
-        at: usize,
+        _: usize,
+        (groups, at): (&KeyedState, usize),
         slots: &[u32],
         _: &mut Failures,
     ) -> Result<ArrayRef> {
@@ -148,8 +148,8 @@ impl Class for Xor {
 
     fn evaluate(
         &mut self,
-        groups: &KeyedState,
-        at: usize,
+        _: usize,
+        (groups, at): (&KeyedState, usize),
         slots: &[u32],
         _: &mut Failures,
     ) -> Result<ArrayRef> {

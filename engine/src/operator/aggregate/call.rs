@@ -11,7 +11,7 @@ use crate::arrangement::hash::HashWidth;
 use crate::arrangement::keyed::KeyedState;
 use crate::error::{Error, Result};
 use crate::operator::aggregate::{
-    bits, boolean, count, decimal, distinct, extreme, float, holistic, integer, moment,
+    bits, boolean, count, decimal, distinct, extreme, float, holistic, integer, moment, ordered,
 };
 use crate::operator::{RunSink, StateRun};
 use crate::spill::SpillSpace;
@@ -68,10 +68,16 @@ impl Side {
     }
 }
 
-/// One call over all groups. Its words in a group's slot begin at `at`.
+/// One call over all groups, or some that share its state. Its words in a group's slot begin at `at`.
 pub(super) trait Class: Send {
     /// Words it needs in a slot; a fresh slot holds zeros.
     fn words(&self) -> usize;
+
+    /// Reads its state for another call with the same argument and filter too: the number of that call.
+    fn share(&mut self, call: &AggregateCall) -> Option<usize> {
+        let _ = call;
+        None
+    }
 
     /// Whether [`Class::prepare`] is most of the work.
     fn prepares(&self) -> bool {
@@ -92,11 +98,12 @@ pub(super) trait Class: Send {
         Ok(())
     }
 
-    /// The values of groups; a row without one is noted in `failures` and has any value.
+    /// The values of groups, for the call of that number among those that share the state, whose `words` begin at
+    /// a place in the slots; a row without a value is noted in `failures` and has any value.
     fn evaluate(
         &mut self,
-        groups: &KeyedState,
-        at: usize,
+        reading: usize,
+        words: (&KeyedState, usize),
         slots: &[u32],
         failures: &mut Failures,
     ) -> Result<ArrayRef>;
@@ -156,7 +163,7 @@ pub(super) fn class_of(
         return extreme::row_end(node, input, insert_only);
     }
     let inner = plain(call, insert_only)?;
-    let same_without = matches!(
+    let handles_distinct = matches!(
         call.function,
         AggregateFunction::Min
             | AggregateFunction::Max
@@ -164,8 +171,9 @@ pub(super) fn class_of(
             | AggregateFunction::BoolOr
             | AggregateFunction::BitAnd
             | AggregateFunction::BitOr
+            | AggregateFunction::Quantile(_)
     );
-    if call.distinct && !same_without && call.argument.is_some() {
+    if call.distinct && !handles_distinct && call.argument.is_some() {
         return Ok(Box::new(distinct::Distinct::new(inner, &call.input_type, width)));
     }
     Ok(inner)
@@ -194,17 +202,19 @@ fn plain(call: &AggregateCall, insert_only: bool) -> Result<Box<dyn Class>> {
         (Avg, input, output) if input.is_decimal() && output.is_decimal() => {
             Box::new(decimal::Decimal::average(input, output.clone())?)
         }
-        (Min, ..) => extreme::class(&call.input_type, extreme::End::Least, insert_only)?,
-        (Max, ..) => extreme::class(&call.input_type, extreme::End::Greatest, insert_only)?,
+        (Min | Max, ..) => extreme::class(call, insert_only)?,
         (BoolAnd, ..) => Box::new(boolean::Boolean::new(boolean::Reading::All)),
         (BoolOr, ..) => Box::new(boolean::Boolean::new(boolean::Reading::Any)),
         (BitAnd, input, _) => Box::new(bits::Bits::new(bits::Reading::All, input)),
         (BitOr, input, _) => Box::new(bits::Bits::new(bits::Reading::Any, input)),
         (BitXor, input, _) => Box::new(bits::Xor::new(input)),
         (Moment { statistic, second }, ..) => Box::new(moment::Moment::new(*statistic, *second)),
-        (function, input, _) => {
-            let text = format!("no incremental {function:?} over {input}");
-            return Err(Error::Internal(text));
-        }
+        (function, input, _) => match ordered::class(call) {
+            Some(class) => class,
+            None => {
+                let text = format!("no incremental {function:?} over {input}");
+                return Err(Error::Internal(text));
+            }
+        },
     })
 }

@@ -26,8 +26,8 @@ impl Class for Count {
 
     fn evaluate(
         &mut self,
-        groups: &KeyedState,
-        at: usize,
+        _: usize,
+        (groups, at): (&KeyedState, usize),
         slots: &[u32],
         _: &mut Failures,
     ) -> Result<ArrayRef> {

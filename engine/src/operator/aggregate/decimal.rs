@@ -93,8 +93,8 @@ impl Class for Decimal {
     #[expect(clippy::cast_possible_truncation, reason = "results fit their type")]
     fn evaluate(
         &mut self,
-        groups: &KeyedState,
-        at: usize,
+        _: usize,
+        (groups, at): (&KeyedState, usize),
         slots: &[u32],
         failures: &mut Failures,
     ) -> Result<ArrayRef> {

@@ -115,12 +115,12 @@ impl Class for Distinct {
 
     fn evaluate(
         &mut self,
-        groups: &KeyedState,
-        at: usize,
+        reading: usize,
+        words: (&KeyedState, usize),
         slots: &[u32],
         failures: &mut Failures,
     ) -> Result<ArrayRef> {
-        self.inner.evaluate(groups, at, slots, failures)
+        self.inner.evaluate(reading, words, slots, failures)
     }
 
     fn release(&mut self, slot: u32) -> Result<()> {

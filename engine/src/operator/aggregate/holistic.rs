@@ -186,8 +186,8 @@ impl Class for Holistic {
 
     fn evaluate(
         &mut self,
-        _: &KeyedState,
         _: usize,
+        _: (&KeyedState, usize),
         slots: &[u32],
         failures: &mut Failures,
     ) -> Result<ArrayRef> {

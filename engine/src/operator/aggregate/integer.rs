@@ -65,8 +65,8 @@ impl Class for Sum {
 
     fn evaluate(
         &mut self,
-        groups: &KeyedState,
-        at: usize,
+        _: usize,
+        (groups, at): (&KeyedState, usize),
         slots: &[u32],
         failures: &mut Failures,
     ) -> Result<ArrayRef> {

@@ -69,8 +69,8 @@ impl Class for Moment {
 
     fn evaluate(
         &mut self,
-        groups: &KeyedState,
-        at: usize,
+        _: usize,
+        (groups, at): (&KeyedState, usize),
         slots: &[u32],
         _: &mut Failures,
     ) -> Result<ArrayRef> {

@@ -12,7 +12,9 @@ use datafusion::logical_expr::{Expr, ExprSchemable, SortExpr};
 use datafusion::physical_expr::aggregate::{AggregateFunctionExpr, LoweredAggregateBuilder};
 
 use crate::aggregate::moments::{Moment, Statistic};
-use crate::delta_plan::{AggregateCall, AggregateFunction, Holistic, HolisticInput, RowEnd};
+use crate::delta_plan::{
+    AggregateCall, AggregateFunction, Holistic, HolisticInput, Quantile, RowEnd,
+};
 use crate::error::Result;
 use crate::explain::order_by;
 use crate::incremental::is_hashable;
@@ -66,8 +68,8 @@ pub(super) fn planned(
             Function::Own(function, argument)
         }
         None => {
-            let other = match moment(call, columns) {
-                Some(moment) => Some(moment),
+            let other = match moment(call, columns).or_else(|| quantile(call, from, columns)) {
+                Some(function) => Some(function),
                 None => row_end(call, from, columns)?,
             };
             match other {
@@ -202,6 +204,31 @@ fn moment(call: &Call, columns: &mut Columns) -> Option<Function> {
         }
         _ => None,
     }
+}
+
+/// The place in the order of its values that `call` asks for.
+fn quantile(call: &Call, from: &DFSchema, columns: &mut Columns) -> Option<Function> {
+    let params = &call.params;
+    if params.null_treatment.is_some() {
+        return None;
+    }
+    let is_float = |t: &DataType| matches!(t, DataType::Float32 | DataType::Float64);
+    let is_decimal = |t: &DataType| t.is_decimal();
+    let (quantile, argument, fits) = match (call.func.name(), &params.args[..]) {
+        ("median", [argument]) => {
+            let data_type = argument.get_type(from).ok()?;
+            (Quantile::Median, argument, is_float(&data_type) || is_decimal(&data_type))
+        }
+        ("percentile_cont", [argument, Expr::Literal(ScalarValue::Float64(Some(part)), _)]) => {
+            let is_descending = params.order_by.first().is_some_and(|sort| !sort.asc);
+            let part = if is_descending { 1.0 - part } else { *part };
+            let fits = is_float(&argument.get_type(from).ok()?) && (0.0..=1.0).contains(&part);
+            (Quantile::Continuous(part), argument, fits)
+        }
+        _ => return None,
+    };
+    let function = AggregateFunction::Quantile(quantile);
+    fits.then(|| Function::Own(function, Some(columns.add(argument))))
 }
 
 /// The end of an order that `call` asks for, if its order is total: then no rows but it need be known.

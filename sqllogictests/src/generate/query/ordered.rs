@@ -69,37 +69,42 @@ impl Item {
     }
 }
 
-/// `ORDER BY ... LIMIT ... OFFSET`.
+/// `ORDER BY ... LIMIT ... OFFSET`, or `ORDER BY ... FETCH FIRST ... ROWS WITH TIES`.
 #[derive(Clone, Debug)]
 pub struct Top {
     /// What is ordered.
     pub input: Query,
-    /// A total order.
+    /// A total order; any order where ties are kept.
     pub order: Order,
     /// Rows kept.
     pub limit: usize,
     /// Rows passed over before them.
     pub offset: usize,
+    /// Whether rows that tie with the last one are kept too.
+    pub ties: bool,
 }
 
 impl Top {
     /// A random cut.
     pub fn random(input: Query, rng: &mut StdRng) -> Query {
-        let order = Order::total(input.columns().len(), rng);
+        let ties = rng.random_bool(0.3);
+        let columns = input.columns().len();
+        let order = if ties { Order::partial(columns, rng) } else { Order::total(columns, rng) };
         let limit = *[1, 2, 3, 5, 10].choose(rng).expect("there are limits");
-        let offset = *[0, 0, 0, 1, 4].choose(rng).expect("there are offsets");
-        Query::Top(Box::new(Self { input, order, limit, offset }))
+        // Which of the rows that tie are passed over is open.
+        let offset =
+            if ties { 0 } else { *[0, 0, 0, 1, 4].choose(rng).expect("there are offsets") };
+        Query::Top(Box::new(Self { input, order, limit, offset, ties }))
     }
 
     pub(super) fn sql(&self) -> String {
-        let offset =
-            if self.offset == 0 { String::new() } else { format!(" OFFSET {}", self.offset) };
-        format!(
-            "SELECT * FROM ({}) AS o ORDER BY {} LIMIT {}{offset}",
-            self.input.sql(),
-            self.order.sql("o"),
-            self.limit
-        )
+        let cut = match (self.ties, self.offset) {
+            (true, _) => format!("FETCH FIRST {} ROWS WITH TIES", self.limit),
+            (false, 0) => format!("LIMIT {}", self.limit),
+            (false, offset) => format!("LIMIT {} OFFSET {offset}", self.limit),
+        };
+        let (input, order) = (self.input.sql(), self.order.sql("o"));
+        format!("SELECT * FROM ({input}) AS o ORDER BY {order} {cut}")
     }
 
     pub(super) fn simpler(&self) -> Vec<Query> {
