@@ -79,8 +79,8 @@ const QUEUE_MAX: usize = 1024;
 /// How long a directory may be in use before that is an error.
 const HANDOVER: Duration = Duration::from_secs(2);
 
-/// Rows to read from which on a new view is filled beside ticks: what takes a moment.
-const BESIDE_ROWS: u64 = 1 << 15;
+/// Rows to read from which on a new view is filled beside ticks: few enough for a join of all with all.
+const BESIDE_ROWS: u64 = 512;
 
 /// Rows of a relation per epoch that changed it, oldest first.
 type History = BTreeMap<u32, Vec<(u64, u64)>>;

@@ -14,6 +14,7 @@ use levada_catalog::Catalog;
 use levada_storage::epoch::Epoch;
 use tokio::runtime::Handle;
 
+use crate::backfill::Wanted;
 use crate::database::Shared;
 use crate::graph::{Graph, NodeKey};
 use crate::operator::Tick;
@@ -40,6 +41,8 @@ pub(crate) struct Dataflow {
     pub(crate) digest: u64,
     /// Views whose changes are not part of it.
     pub(crate) undigested: BTreeSet<u32>,
+    /// Whether somebody still waits for what it computes; always, where there is none.
+    pub(crate) wanted: Option<Wanted>,
     /// Recomputed nodes that wait for the end of a fill.
     pub(crate) deferred: Option<BTreeSet<NodeKey>>,
 }
@@ -65,6 +68,7 @@ impl Dataflow {
             now_us: 0,
             digest: 0,
             undigested: BTreeSet::new(),
+            wanted: None,
             deferred: None,
         }
     }

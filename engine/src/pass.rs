@@ -126,7 +126,13 @@ impl Dataflow {
             operators: Arc::default(),
         });
         let collecting = batch::collect(&self.shared, &snapshot, &query);
-        let result = self.shared.pool.block_on(collecting);
+        let result = match self.wanted.clone() {
+            None => self.shared.pool.block_on(collecting),
+            Some(wanted) => {
+                let guarded = wanted.guard(self.shared.clock.as_ref(), collecting);
+                self.shared.pool.block_on(guarded)
+            }
+        };
         let Work::Recompute(state) = &mut self.graph.node_mut(key).work else {
             return Err(Error::Internal("not a recomputed node".to_owned()));
         };

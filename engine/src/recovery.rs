@@ -20,7 +20,7 @@ use levada_storage::state::{RunRef, read_run};
 use crate::arrangement::log::ColumnLog;
 use crate::checkpoint::{ERRORS, HISTORY, read_file};
 use crate::dataflow::Dataflow;
-use crate::backfill::{Backfill, relation_of};
+use crate::backfill::{Backfill, Unreadable, relation_of};
 use crate::definition::plan_stored_view;
 use crate::error::{Error, Result};
 use crate::graph::{NodeKey, Work};
@@ -229,6 +229,7 @@ impl Core {
         let catalog = ChangeSet { changes };
         let transaction = Transaction { catalog, views, ..Transaction::default() };
         let mut backfill = Backfill::begin(&mut self.flow, transaction)?;
+        backfill.unreadable = Unreadable::Report;
         backfill.fill_at_once()?;
         self.adopt(self.flow.tick(), backfill);
         self.flow.end_tick();
@@ -255,6 +256,7 @@ impl Core {
         } else {
             let transaction = self.replayed(set, body.next_object_id)?;
             let mut backfill = Backfill::begin(&mut self.flow, transaction)?;
+            backfill.unreadable = Unreadable::Report;
             backfill.fill_at_once()?;
             for input in body.inputs {
                 let own = backfill.flow.relations.get(input.relation).is_some();
