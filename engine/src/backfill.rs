@@ -16,6 +16,7 @@ mod late;
 mod progress;
 mod revision;
 mod running;
+mod wanted;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -29,6 +30,7 @@ pub(crate) use self::late::{Late, LateDeltas};
 pub(crate) use self::progress::{Phase, Progress};
 pub(crate) use self::revision::Revision;
 pub(crate) use self::running::{Backfills, Claim, Filled};
+pub(crate) use self::wanted::Wanted;
 use crate::batch;
 use crate::dataflow::Dataflow;
 use crate::error::{Error, Result};
@@ -54,8 +56,19 @@ pub(crate) struct Backfill {
     pub(crate) progress: Arc<Progress>,
     /// Views that get another query, by identifier.
     pub(crate) revisions: BTreeMap<ObjectId, Revision>,
+    /// What becomes of a relation that cannot be read.
+    pub(crate) unreadable: Unreadable,
     /// The relations read, until they were.
     pinned: BTreeMap<u32, Pinned>,
+}
+
+/// What becomes of a relation that cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unreadable {
+    /// The statement fails.
+    Refuse,
+    /// The views report it when they are read: a database opens as far as it can.
+    Report,
 }
 
 /// The contents of a relation at an epoch.
@@ -107,31 +120,39 @@ impl Backfill {
         let pinned = read.iter().filter_map(|id| Some((*id, flow.pin(*id)?))).collect();
         let revisions = revised.iter().filter_map(|id| Some((*id, Revision::new(flow.pin(*id)?))));
         let revisions = revisions.collect();
-        let late = LateDeltas::of(read.union(&revised).copied().collect());
+        let recomputes =
+            transaction.views.iter().any(|(_, plan)| !plan.recompute_reasons().is_empty());
+        let late = read.union(&revised).copied().collect();
+        let late = LateDeltas::of(late, recomputes, &own.shared.memory);
         let mut made = Self {
-            progress: Arc::new(Progress::of(&own, &transaction)),
+            progress: Progress::of(&own, &transaction),
             transaction,
             flow: own,
             late: Arc::new(late),
             revisions,
+            unreadable: Unreadable::Refuse,
             pinned,
         };
+        made.flow.wanted = Some(made.wanted());
         made.flow.foreign = made.pinned.iter().map(|(id, p)| (*id, Arc::clone(&p.rows))).collect();
         made.flow.undigested.extend(made.revisions.keys());
-        made.progress.expect(made.rows());
+        made.progress.expect(made.pinned.values().map(|pinned| pinned.rows.row_count()).sum());
         Ok(made)
     }
 
-    /// Rows that are to be read.
+    /// Rows that are to be read, those of views that get another query included.
     pub(crate) fn rows(&self) -> u64 {
-        self.pinned.values().map(|pinned| pinned.rows.row_count()).sum()
+        self.contents().map(|pinned| pinned.rows.row_count()).sum()
+    }
+
+    fn contents(&self) -> impl Iterator<Item = &Pinned> {
+        self.pinned.values().chain(self.revisions.values().filter_map(Revision::old))
     }
 
     /// Paths of the files that hold what is pinned.
     pub(crate) fn files(&self) -> BTreeSet<String> {
-        let revised = self.revisions.values().filter_map(Revision::old);
-        let rows = self.pinned.values().chain(revised).map(|pinned| &pinned.rows);
-        rows.flat_map(|rows| rows.files.iter().map(|file| file.path.clone())).collect()
+        let files = self.contents().flat_map(|pinned| pinned.rows.files.iter());
+        files.map(|file| file.path.clone()).collect()
     }
 
     /// Fills the views where nothing changes meanwhile.
@@ -155,6 +176,9 @@ impl Backfill {
         for (id, pinned) in std::mem::take(&mut self.pinned) {
             if let Err(error) = self.fill_from(id, pinned) {
                 self.go_on()?;
+                if self.unreadable == Unreadable::Refuse {
+                    return Err(error);
+                }
                 tracing::error!(relation = id, %error, "could not read a relation to fill a view");
                 let delta = Delta { ok: Vec::new(), err: vec![(unreadable(&error), 1)] };
                 let deltas = BTreeMap::from([(id, Arc::new(delta))]);
@@ -280,15 +304,22 @@ impl Backfill {
             let Some(relation) = self.flow.relations.get_mut(*id) else { continue };
             let errors = relation.errors().iter().map(|(row, w)| (row.clone(), *w)).collect();
             let new = Pinned { rows: relation.snapshot(epoch), errors };
-            runtime.block_on(revision.compare(&self.flow.shared.blob, new))?;
+            let wanted = self.flow.wanted.as_ref();
+            runtime.block_on(revision.compare(&self.flow.shared.blob, new, wanted))?;
         }
         Ok(())
     }
 
     /// Fails when nobody wants it any more.
     fn go_on(&self) -> Result<()> {
-        let unwanted = self.progress.is_stopped() || self.transaction.commitment.is_withdrawn();
-        if unwanted { Err(Error::cancelled()) } else { Ok(()) }
+        self.wanted().go_on()
+    }
+
+    fn wanted(&self) -> Wanted {
+        Wanted {
+            progress: Arc::clone(&self.progress),
+            commitment: Arc::clone(&self.transaction.commitment),
+        }
     }
 
     /// The recomputed nodes behind `key`.

@@ -134,6 +134,8 @@ pub enum TransactionStatus {
     Failed,
 }
 
+/// Times a statement is planned while others change the catalog.
+const PLANNINGS_MAX: usize = 10;
 /// Text of so many bytes is parsed apart: it takes longer than a client should be kept waiting.
 const READ_APART_BYTES: usize = 8 << 10;
 
@@ -229,6 +231,11 @@ impl Database {
         self.inner.keep_time().await
     }
 
+    /// Ends statements that fill views for long; to be called before sessions are waited for.
+    pub fn interrupt_fills(&self) {
+        self.inner.shared.backfills().iter().for_each(|progress| progress.stop());
+    }
+
     /// The newest epoch that readers see.
     #[must_use]
     pub fn epoch(&self) -> Epoch {
@@ -297,7 +304,7 @@ impl Session {
     ) -> Result<Outcome> {
         self.statement_at = self.inner.shared.clock.now_us();
         self.presence.begin(&statement.text, self.statement_at);
-        let result = Box::pin(self.run(&statement.parsed, values)).await;
+        let result = self.run_alone(&statement.parsed, values).await;
         if result.is_err() {
             self.fail();
         }
@@ -314,6 +321,20 @@ impl Session {
             last = self.execute(&statement, Vec::new()).await?;
         }
         Ok(last)
+    }
+
+    /// Runs a statement; one that is its own transaction is planned again when the catalog has changed meanwhile.
+    async fn run_alone(&mut self, parsed: &Parsed, values: Vec<ScalarValue>) -> Result<Outcome> {
+        let notices = self.notices.len();
+        for _ in 1..PLANNINGS_MAX {
+            match Box::pin(self.run(parsed, values.clone())).await {
+                Err(error) if error.is_catalog_changed() && self.open.is_none() => {
+                    self.notices.truncate(notices);
+                }
+                done => return done,
+            }
+        }
+        Box::pin(self.run(parsed, values)).await
     }
 
     async fn run(&mut self, parsed: &Parsed, values: Vec<ScalarValue>) -> Result<Outcome> {

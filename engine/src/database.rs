@@ -119,8 +119,8 @@ struct Means {
 /// How long a directory may be in use before that is an error.
 const HANDOVER: Duration = Duration::from_secs(2);
 
-/// Rows to read from which on a new view is filled beside ticks: what takes a moment.
-const BESIDE_ROWS: u64 = 1 << 15;
+/// Rows to read from which on a new view is filled beside ticks: few enough for a join of all with all.
+const BESIDE_ROWS: u64 = 512;
 
 /// Rows of a relation per epoch that changed it, oldest first.
 type History = BTreeMap<u32, Vec<(u64, u64)>>;
@@ -178,8 +178,8 @@ impl Inner {
         let (ready, opened) = oneshot::channel();
         let runtime = Handle::current();
         let of_thread = Arc::clone(&shared);
-        let thread = task::thread("levada-tick", move || {
-            match open_core(of_thread, runtime, means) {
+        let thread =
+            task::thread("levada-tick", move || match open_core(of_thread, runtime, means) {
                 Ok(core) => {
                     if ready.send(Ok(())).is_ok() {
                         core.run(queue);
@@ -188,8 +188,7 @@ impl Inner {
                 Err(error) => {
                     let _gone = ready.send(Err(error));
                 }
-            }
-        })?;
+            })?;
         opened.await.map_err(|_lost| Error::Closed)??;
         let inner = Arc::new(Self {
             shared,

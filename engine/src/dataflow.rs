@@ -14,6 +14,7 @@ use levada_catalog::Catalog;
 use levada_storage::epoch::Epoch;
 use tokio::runtime::Handle;
 
+use crate::backfill::Wanted;
 use crate::database::Shared;
 use crate::graph::{Graph, NodeKey};
 use crate::operator::Tick;
@@ -43,6 +44,8 @@ pub(crate) struct Dataflow {
     pub(crate) undigested: BTreeSet<u32>,
     /// In a tick of nothing but the clock: whether a view has changed.
     pub(crate) clock_moved: Option<bool>,
+    /// Whether somebody still waits for what it computes; always, where there is none.
+    pub(crate) wanted: Option<Wanted>,
     /// Recomputed nodes that wait for the end of a fill.
     pub(crate) deferred: Option<BTreeSet<NodeKey>>,
 }
@@ -69,6 +72,7 @@ impl Dataflow {
             digest: 0,
             undigested: BTreeSet::new(),
             clock_moved: None,
+            wanted: None,
             deferred: None,
         }
     }

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use levada_catalog::{Catalog, Change, ChangeSet};
+use levada_planner::delta_plan::DeltaPlan;
 use levada_storage::delta::{Delta, DeltaBatch};
 use levada_storage::epoch::Epoch;
 use levada_storage::log::record::{Body, Input, InputData};
@@ -54,17 +55,18 @@ impl Core {
         let _gone = answer.send(joined);
     }
 
-    /// Whether ticks should go on while the views are filled.
+    /// Whether ticks should go on while the views are filled: there is much to read, or nobody knows how much.
     fn is_long(&self, backfill: &Backfill) -> bool {
-        !backfill.transaction.views.is_empty() && backfill.rows() >= self.beside_from
+        let plans = &backfill.transaction.views;
+        let unbounded = |plan: &DeltaPlan| plan.nodes.iter().any(|node| node.op.makes_rows());
+        !plans.is_empty()
+            && (backfill.rows() >= self.beside_from
+                || plans.iter().any(|(_, plan)| unbounded(plan)))
     }
 
     fn begin(&mut self, transaction: Transaction) -> Result<Backfill> {
         if transaction.catalog_version != self.flow.catalog.version() {
-            return Err(Error::statement(
-                "40001",
-                "could not serialize access due to a concurrent change of the catalog",
-            ));
+            return Err(Error::catalog_changed());
         }
         Backfill::begin(&mut self.flow, transaction)
     }

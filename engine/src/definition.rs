@@ -49,11 +49,8 @@ impl BoundView {
     /// order of equal rows open, it is that of the columns that are left once nobody needs the others.
     pub(crate) fn comparable(self, state: &SessionState) -> Result<LogicalPlan> {
         let has_window = self.plan.exists(|node| Ok(matches!(node, LogicalPlan::Window(_))))?;
-        let plan = if has_window {
-            optimize_for_delta(state, break_ties(self.plan)?)?
-        } else {
-            self.plan
-        };
+        let plan =
+            if has_window { optimize_for_delta(state, break_ties(self.plan)?)? } else { self.plan };
         Ok(break_ties_in_windows(plan)?)
     }
 }

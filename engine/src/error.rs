@@ -6,6 +6,9 @@ use datafusion::error::DataFusionError;
 /// Result of an engine operation.
 pub type Result<T> = std::result::Result<T, Error>;
 
+const CATALOG_CHANGED: &str =
+    "could not serialize access due to a concurrent change of the catalog";
+
 /// An error of the engine.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -71,6 +74,18 @@ impl Error {
             detail: None,
             hint: None,
         }))
+    }
+
+    /// What a transaction defines was planned with a catalog that has changed.
+    #[must_use]
+    pub(crate) fn catalog_changed() -> Self {
+        Self::statement("40001", CATALOG_CHANGED)
+    }
+
+    /// Whether planning again helps: [`Self::catalog_changed`].
+    #[must_use]
+    pub(crate) fn is_catalog_changed(&self) -> bool {
+        matches!(self, Self::Statement(error) if error.message == CATALOG_CHANGED)
     }
 
     /// The statement was stopped on its client's behalf.

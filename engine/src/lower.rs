@@ -107,9 +107,8 @@ fn reads(node: &AggregateNode) -> Option<BTreeSet<usize>> {
 fn cross(plan: &DeltaPlan, node: &Node, kind: JoinKind) -> Division {
     let schema = |input: usize| &plan.nodes[node.inputs[input]].schema;
     let whole = |input: usize| Route::Key((0..schema(input).fields().len()).collect());
-    let is_constant = |input: usize| {
-        matches!(plan.nodes[node.inputs[input]].op, Op::Constant(_) | Op::Clock(_))
-    };
+    let is_constant =
+        |input: usize| matches!(plan.nodes[node.inputs[input]].op, Op::Constant(_) | Op::Clock(_));
     match (kind, is_constant(0), is_constant(1)) {
         (JoinKind::Inner, false, true) => Division::Keys(vec![whole(0), Route::All]),
         (JoinKind::Inner, true, false) => Division::Keys(vec![Route::All, whole(1)]),

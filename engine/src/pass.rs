@@ -16,12 +16,12 @@ use crate::arrangement::equal::bits;
 use crate::arrangement::hash::HashWidth;
 use crate::arrangement::keyed::KeyedState;
 use crate::batch;
+use crate::dataflow::Dataflow;
 use crate::digest;
 use crate::error::{Error, Result};
 use crate::graph::{NodeKey, RecomputeState, Work, pick};
 use crate::operator::Tick;
 use crate::snapshot::{Relations, SnapshotSet};
-use crate::dataflow::Dataflow;
 
 /// What changed in relations in one pass, by relation.
 pub(crate) type Deltas = BTreeMap<u32, Arc<Delta>>;
@@ -156,7 +156,13 @@ impl Dataflow {
             now_us: tick.now_us,
         });
         let collecting = batch::collect(&self.shared, &snapshot, &query);
-        let result = self.shared.pool.block_on(collecting);
+        let result = match self.wanted.clone() {
+            None => self.shared.pool.block_on(collecting),
+            Some(wanted) => {
+                let guarded = wanted.guard(self.shared.clock.as_ref(), collecting);
+                self.shared.pool.block_on(guarded)
+            }
+        };
         let Work::Recompute(state) = &mut self.graph.node_mut(key).work else {
             return Err(Error::Internal("not a recomputed node".to_owned()));
         };

@@ -18,7 +18,7 @@ use levada_storage::manifest::Manifest;
 use levada_storage::state::{RunRef, read_run};
 
 use crate::arrangement::log::ColumnLog;
-use crate::backfill::{Backfill, relation_of};
+use crate::backfill::{Backfill, Unreadable, relation_of};
 use crate::checkpoint::{CLOCK, ERRORS, HISTORY, read_file};
 use crate::dataflow::Dataflow;
 use crate::definition::plan_stored_view;
@@ -135,7 +135,8 @@ impl Core {
         files: Option<&Vec<levada_storage::table::DataFile>>,
     ) -> Result<()> {
         let Some(files) = files else { return Ok(()) };
-        let mut relation = self.flow.relations.remove(id).ok_or_else(|| Error::unfit("relation"))?;
+        let mut relation =
+            self.flow.relations.remove(id).ok_or_else(|| Error::unfit("relation"))?;
         let loaded = self.load_into(&mut relation, files);
         self.flow.relations.insert(relation);
         loaded
@@ -233,6 +234,7 @@ impl Core {
         let catalog = ChangeSet { changes };
         let transaction = Transaction { catalog, views, ..Transaction::default() };
         let mut backfill = Backfill::begin(&mut self.flow, transaction)?;
+        backfill.unreadable = Unreadable::Report;
         backfill.fill_at_once()?;
         self.adopt(self.flow.tick(), backfill);
         self.flow.end_tick();
@@ -259,6 +261,7 @@ impl Core {
         } else {
             let transaction = self.replayed(set, body.next_object_id)?;
             let mut backfill = Backfill::begin(&mut self.flow, transaction)?;
+            backfill.unreadable = Unreadable::Report;
             backfill.fill_at_once()?;
             for input in body.inputs {
                 let own = backfill.flow.relations.get(input.relation).is_some();

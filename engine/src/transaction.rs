@@ -89,7 +89,8 @@ impl Commitment {
     }
 
     fn settle(&self, wanted: u8) -> u8 {
-        let settled = self.state.compare_exchange(WAITING, wanted, Ordering::AcqRel, Ordering::Acquire);
+        let settled =
+            self.state.compare_exchange(WAITING, wanted, Ordering::AcqRel, Ordering::Acquire);
         settled.map_or_else(|before| before, |_waiting| wanted)
     }
 }

@@ -24,6 +24,6 @@ pub mod node;
 pub use node::{
     Aggregate, AggregateCall, AggregateFunction, Comparison, CostClass, DeltaPlan, Expression,
     Fingerprint, Holistic, HolisticInput, Join, JoinKind, Node, NodeId, Numbering, Op, Properties,
-    Quantile, Reach, Recompute, RowEnd, Running, SortKey, Temporal, Threshold, TopK, Unnest, Window,
-    WindowCall,
+    Quantile, Reach, Recompute, RowEnd, Running, SortKey, Temporal, Threshold, TopK, Unnest,
+    Window, WindowCall,
 };

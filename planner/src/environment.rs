@@ -6,9 +6,9 @@
 
 use std::sync::Arc;
 
-use datafusion::execution::{FunctionRegistry, SessionStateBuilder};
 use datafusion::execution::context::{SessionConfig, SessionState};
 use datafusion::execution::runtime_env::RuntimeEnv;
+use datafusion::execution::{FunctionRegistry, SessionStateBuilder};
 use datafusion::functions::datetime;
 use datafusion::optimizer::optimizer::Optimizer;
 use datafusion::optimizer::{OptimizerContext, OptimizerRule};

@@ -23,8 +23,7 @@ pub fn lines(plan: &DeltaPlan) -> Vec<String> {
 }
 
 /// What is said of a plan in which a move of the clock touches all rows that meet it.
-pub const CLOCK_MOVES: &str =
-    "where now() is more than a bound in WHERE, a move of the clock touches all rows it is evaluated for";
+pub const CLOCK_MOVES: &str = "where now() is more than a bound in WHERE, a move of the clock touches all rows it is evaluated for";
 
 /// The plan as a tree, each node with what `detail` says of it.
 #[must_use]

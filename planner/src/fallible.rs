@@ -186,9 +186,8 @@ fn moves_time(expr: &Expr, schema: &DFSchema) -> bool {
     };
     match expr {
         Expr::BinaryExpr(BinaryExpr { op: Operator::Plus | Operator::Minus, left, right }) => {
-            let is_interval = |e: &Expr| {
-                e.get_type(schema).is_ok_and(|t| matches!(t, DataType::Interval(_)))
-            };
+            let is_interval =
+                |e: &Expr| e.get_type(schema).is_ok_and(|t| matches!(t, DataType::Interval(_)));
             (is_time(left) && is_interval(right)) || (is_interval(left) && is_time(right))
         }
         Expr::Cast(Cast { expr: inner, .. }) => is_time(inner) && is_time(expr),

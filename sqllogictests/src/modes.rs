@@ -301,7 +301,10 @@ impl Target for Databases {
         if let Some(reference) = &mut self.reference {
             reference.keep_time().await?;
         }
-        self.oracle.check(&mut self.subject, Depth::Check).await.context("after the clock moved")?;
+        self.oracle
+            .check(&mut self.subject, Depth::Check)
+            .await
+            .context("after the clock moved")?;
         if self.mode == Mode::Crash {
             self.perhaps_crash(0.5).await?;
         }

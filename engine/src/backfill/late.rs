@@ -1,9 +1,11 @@
 //! What changes while a backfill is under way.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
-use levada_storage::delta::Delta;
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
+use levada_storage::delta::{Delta, Weights};
 use levada_storage::epoch::Epoch;
 
 use crate::database::lock;
@@ -12,10 +14,16 @@ use crate::pass::Deltas;
 use crate::relation_set::RelationSet;
 use crate::snapshot::RelationSnapshot;
 
-/// The changes of some relations, from the tick loop to a backfill.
+/// The changes of some relations, from the tick loop to a backfill. What waits is counted as memory in use: state
+/// makes room for it, and sources wait when there is none.
 pub(crate) struct LateDeltas {
     relations: BTreeSet<u32>,
+    /// Whether whole relations are read again: then they are noted too.
+    recomputes: bool,
     queue: Mutex<Vec<Late>>,
+    held: MemoryReservation,
+    /// Files of relations that were noted.
+    files: Mutex<BTreeSet<String>>,
 }
 
 /// What one epoch or several in a row changed.
@@ -37,14 +45,21 @@ impl Default for Late {
 
 impl LateDeltas {
     /// An empty queue for the changes of `relations`.
-    pub(crate) fn of(relations: BTreeSet<u32>) -> Self {
-        Self { relations, queue: Mutex::default() }
+    pub(crate) fn of(
+        relations: BTreeSet<u32>,
+        recomputes: bool,
+        memory: &Arc<dyn MemoryPool>,
+    ) -> Self {
+        let held = MemoryConsumer::new("changes during a backfill").register(memory);
+        let (queue, files) = (Mutex::default(), Mutex::default());
+        Self { relations, recomputes, queue, held, files }
     }
 
     /// Notes what a tick changed.
     pub(crate) fn note(&self, tick: Tick, changed: &Deltas, relations: &mut RelationSet) {
         let late = self.part_of(tick, changed, relations);
         if !late.is_empty() {
+            self.held.grow(late.bytes());
             lock(&self.queue).push(late);
         }
     }
@@ -59,8 +74,12 @@ impl LateDeltas {
         let mut late = Late { tick, ..Late::default() };
         for (id, delta) in changed.iter().filter(|(id, _)| self.relations.contains(id)) {
             late.deltas.insert(*id, Arc::clone(delta));
-            if let Some(relation) = relations.get_mut(*id) {
-                late.relations.insert(*id, relation.snapshot(tick.epoch));
+            if self.recomputes
+                && let Some(relation) = relations.get_mut(*id)
+            {
+                let relation = relation.snapshot(tick.epoch);
+                lock(&self.files).extend(relation.files.iter().map(|file| file.path.clone()));
+                late.relations.insert(*id, relation);
             }
         }
         late
@@ -68,7 +87,14 @@ impl LateDeltas {
 
     /// Takes what was noted since the last call, oldest first.
     pub(crate) fn take(&self) -> Vec<Late> {
-        std::mem::take(&mut *lock(&self.queue))
+        let late = std::mem::take(&mut *lock(&self.queue));
+        self.held.shrink(late.iter().map(Late::bytes).sum());
+        late
+    }
+
+    /// Whether a relation that was noted has rows in this file.
+    pub(crate) fn reads_file(&self, path: &str) -> bool {
+        lock(&self.files).contains(path)
     }
 }
 
@@ -76,6 +102,19 @@ impl Late {
     /// Rows that changed.
     pub(crate) fn rows(&self) -> usize {
         self.deltas.values().map(|delta| delta.rows()).sum()
+    }
+
+    /// Bytes of them.
+    fn bytes(&self) -> usize {
+        let batches = self.deltas.values().flat_map(|delta| &delta.ok);
+        let bytes = batches.map(|batch| {
+            let weights = match &batch.weights {
+                Weights::One | Weights::MinusOne => 0,
+                Weights::Each(weights) => size_of_val(weights.as_ref()),
+            };
+            batch.columns.get_array_memory_size() + weights
+        });
+        bytes.sum()
     }
 
     /// Whether nothing changed.
@@ -89,10 +128,10 @@ impl Late {
         self.relations.extend(next.relations);
         for (id, delta) in next.deltas {
             match self.deltas.entry(id) {
-                std::collections::btree_map::Entry::Vacant(free) => {
+                Entry::Vacant(free) => {
                     free.insert(delta);
                 }
-                std::collections::btree_map::Entry::Occupied(mut held) => {
+                Entry::Occupied(mut held) => {
                     let sum: &mut Delta = Arc::make_mut(held.get_mut());
                     sum.extend(&delta);
                 }

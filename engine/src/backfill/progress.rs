@@ -1,5 +1,6 @@
 //! How far a backfill is, and whether it is still wanted.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
 use levada_catalog::{Change, ObjectKind};
@@ -49,7 +50,7 @@ impl Phase {
 
 impl Progress {
     /// Of the views that `transaction` makes.
-    pub(crate) fn of(flow: &Dataflow, transaction: &Transaction) -> Self {
+    pub(crate) fn of(flow: &Dataflow, transaction: &Transaction) -> Arc<Self> {
         let objects = transaction.catalog.changes.iter().filter_map(|change| match change {
             Change::Create(object) | Change::Replace(object)
                 if object.kind() == ObjectKind::MaterializedView =>
@@ -58,7 +59,7 @@ impl Progress {
             }
             _ => None,
         });
-        Self {
+        Arc::new(Self {
             views: objects.collect(),
             epoch: flow.epoch,
             began_us: flow.shared.clock.now_us(),
@@ -66,7 +67,7 @@ impl Progress {
             expected: AtomicU64::new(0),
             phase: AtomicU8::new(Phase::Fill as u8),
             stopped: AtomicBool::new(false),
-        }
+        })
     }
 
     /// Sets how many rows there are to read.

@@ -11,7 +11,7 @@ use futures::TryStreamExt;
 use levada_storage::blob::Blob;
 use levada_storage::delta::{Delta, DeltaBatch, ErrorRow};
 
-use super::Pinned;
+use super::{Pinned, Wanted};
 use crate::batch;
 use crate::error::Result;
 use crate::pass::consolidate;
@@ -50,17 +50,25 @@ impl Revision {
     /// Compares the new query's rows with the old one's.
     ///
     /// # Errors
-    /// When rows cannot be read.
-    pub(crate) async fn compare(&mut self, blob: &Arc<dyn Blob>, new: Pinned) -> Result<()> {
+    /// When rows cannot be read, or nobody wants it any more.
+    pub(crate) async fn compare(
+        &mut self,
+        blob: &Arc<dyn Blob>,
+        new: Pinned,
+        wanted: Option<&Wanted>,
+    ) -> Result<()> {
+        let go_on = || wanted.map_or(Ok(()), Wanted::go_on);
         let Some(old) = self.old.take() else { return Ok(()) };
         let schema = Arc::clone(&new.rows.schema);
         let mut parts = std::mem::take(&mut self.difference.ok);
         let mut rows = batch::rows(Arc::clone(blob), new.rows, None);
         while let Some(batch) = rows.try_next().await? {
+            go_on()?;
             parts.push(DeltaBatch::inserts(batch.with_schema(Arc::clone(&schema))?));
         }
         let mut rows = batch::rows(Arc::clone(blob), old.rows, None);
         while let Some(batch) = rows.try_next().await? {
+            go_on()?;
             parts.push(DeltaBatch::retractions(batch.with_schema(Arc::clone(&schema))?));
         }
         self.difference.ok = consolidate(&parts)?;

@@ -20,7 +20,7 @@ use crate::error::{Error, Result};
 use crate::operator::Tick;
 use crate::pass::Deltas;
 use crate::relation_set::RelationSet;
-use crate::transaction::Transaction;
+use crate::transaction::{Commitment, Transaction};
 
 /// The backfills that run.
 pub(crate) struct Backfills {
@@ -44,13 +44,18 @@ struct Running {
     files: BTreeSet<String>,
     late: Arc<LateDeltas>,
     progress: Arc<Progress>,
+    commitment: Arc<Commitment>,
+    /// Whether it has come to its end by itself.
+    ended: bool,
     /// Joined when this is dropped, after it was asked to stop.
     _thread: Thread<()>,
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.progress.stop();
+        if !self.ended {
+            self.progress.stop();
+        }
     }
 }
 
@@ -135,7 +140,9 @@ impl Backfills {
     /// # Errors
     /// 42P07, 55006.
     pub(crate) fn check(&self, claim: &Claim, catalog: &Catalog) -> Result<()> {
-        self.running.values().try_for_each(|running| claim.check(&running.claim, catalog))
+        // One whose statement was cancelled will come to nothing.
+        let wanted = self.running.values().filter(|running| !running.commitment.is_withdrawn());
+        wanted.map(|running| &running.claim).try_for_each(|held| claim.check(held, catalog))
     }
 
     /// Starts one.
@@ -151,6 +158,7 @@ impl Backfills {
         let number = self.next;
         self.next += 1;
         let (late, progress) = (Arc::clone(&backfill.late), Arc::clone(&backfill.progress));
+        let commitment = Arc::clone(&backfill.transaction.commitment);
         let (files, done) = (backfill.files(), self.done.clone());
         let thread = task::thread("levada-fill", move || {
             let mut backfill = backfill;
@@ -160,7 +168,9 @@ impl Backfills {
             // Nobody listens any more when the database is closed.
             let _closed = done.send(Filled { number, result, answer });
         })?;
-        self.running.insert(number, Running { claim, files, late, progress, _thread: thread });
+        let running =
+            Running { claim, files, late, progress, commitment, ended: false, _thread: thread };
+        self.running.insert(number, running);
         Ok(())
     }
 
@@ -171,7 +181,9 @@ impl Backfills {
 
     /// Forgets one that ended.
     pub(crate) fn end(&mut self, filled: &Filled) {
-        self.running.remove(&filled.number);
+        if let Some(mut running) = self.running.remove(&filled.number) {
+            running.ended = true;
+        }
     }
 
     /// Hands what a tick changed to those that read it.
@@ -183,7 +195,9 @@ impl Backfills {
 
     /// Whether one of them reads the file at `path`.
     pub(crate) fn reads_file(&self, path: &str) -> bool {
-        self.running.values().any(|running| running.files.contains(path))
+        let reads =
+            |running: &Running| running.files.contains(path) || running.late.reads_file(path);
+        self.running.values().any(reads)
     }
 
     /// How far they are.

@@ -173,7 +173,11 @@ impl Session {
         }
     }
 
-    pub(super) fn bound_view(&self, catalog: &levada_catalog::Catalog, object: &Object) -> Result<BoundView> {
+    pub(super) fn bound_view(
+        &self,
+        catalog: &levada_catalog::Catalog,
+        object: &Object,
+    ) -> Result<BoundView> {
         let (Detail::MaterializedView { query, search_path, columns, .. }
         | Detail::View { query, search_path, columns }) = &object.detail
         else {

@@ -66,7 +66,9 @@ impl Session {
                     format!("cannot change the columns of materialized view \"{name}\""),
                 )
                 .with_detail(format!("{} depends on it.", stage.catalog.describe(reader)))
-                .with_hint("Drop what depends on it first, or keep the names and types of the columns.")),
+                .with_hint(
+                    "Drop what depends on it first, or keep the names and types of the columns.",
+                )),
             };
         }
         if stage.is_revised(view.id) {
@@ -74,6 +76,7 @@ impl Session {
             return Err(Error::statement("0A000", message).with_hint("Commit first."));
         }
         let same = self.root_of(stage, view)? == root(&planned.plan);
+        let was_append = self.is_append(stage, view.id);
         let mut object = view.as_ref().clone();
         object.definition.clone_from(&request.definition);
         object.depends_on.clone_from(&planned.bound.depends_on);
@@ -84,21 +87,25 @@ impl Session {
         lineage::write(stage, &object, Some(&planned.lineage))?;
         if !same {
             stage.revise(view.id, planned.plan);
-            self.revise_readers(stage, view.id)?;
+            if was_append {
+                self.revise_readers(stage, view.id)?;
+            }
         }
         Ok(true)
     }
 
-    /// Plans readers anew that counted on rows that never go.
-    fn revise_readers(&self, stage: &mut Stage, view: ObjectId) -> Result<()> {
+    /// Whether the stage leaves a relation insert-only.
+    fn is_append(&self, stage: &Stage, id: ObjectId) -> bool {
         let snapshot = self.inner.shared.snapshot();
-        let was_append = |id: ObjectId| snapshot.relation(id).is_some_and(|r| r.append);
-        if !was_append(view) {
-            return Ok(());
-        }
+        let published = || snapshot.relation(id).is_some_and(|relation| relation.append);
+        stage.is_append(id).unwrap_or_else(published)
+    }
+
+    /// Plans readers anew that counted on rows that never go, those of this transaction too.
+    fn revise_readers(&self, stage: &mut Stage, view: ObjectId) -> Result<()> {
         let mut changed = BTreeSet::from([view]);
         for reader in stage.catalog.in_order() {
-            if !reads_one_of(&stage.catalog, &reader, &changed) || stage.is_revised(reader.id) {
+            if !reads_one_of(&stage.catalog, &reader, &changed) {
                 continue;
             }
             match &reader.detail {
@@ -111,14 +118,22 @@ impl Session {
                         .with_hint("Drop the sink, replace the view and create the sink again."));
                 }
                 Detail::MaterializedView { .. } => {
+                    let was_append = self.is_append(stage, reader.id);
                     let plan = self.plan_of(stage, &reader)?;
+                    if stage.creates(reader.id) || stage.is_revised(reader.id) {
+                        stage.replan(reader.id, plan);
+                        if was_append && !self.is_append(stage, reader.id) {
+                            changed.insert(reader.id);
+                        }
+                        continue;
+                    }
                     let mut object = reader.as_ref().clone();
                     if let Detail::MaterializedView { revision, .. } = &mut object.detail {
                         *revision += 1;
                     }
                     stage.change(Change::Replace(object));
                     stage.revise(reader.id, plan);
-                    if was_append(reader.id) {
+                    if was_append {
                         changed.insert(reader.id);
                     }
                 }

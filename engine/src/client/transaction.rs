@@ -94,6 +94,22 @@ impl Stage {
         self.views.push((id, plan));
     }
 
+    /// Puts a plan in the place of the one for the same view.
+    pub(super) fn replan(&mut self, id: ObjectId, plan: DeltaPlan) {
+        self.views.retain(|(view, _)| *view != id);
+        self.append.remove(&id);
+        if self.is_revised(id) {
+            self.views.push((id, plan));
+        } else {
+            self.plan(id, plan);
+        }
+    }
+
+    /// Whether the stage makes the object.
+    pub(super) fn creates(&self, id: ObjectId) -> bool {
+        self.changes.changes.iter().any(|c| matches!(c, Change::Create(o) if o.id == id))
+    }
+
     /// Whether the view gets another query.
     pub(super) fn is_revised(&self, id: ObjectId) -> bool {
         self.revised.contains(&id)
@@ -111,9 +127,7 @@ impl Stage {
         if self.is_revised(id) {
             return Some(false);
         }
-        let made =
-            self.changes.changes.iter().any(|c| matches!(c, Change::Create(o) if o.id == id));
-        made.then(|| {
+        self.creates(id).then(|| {
             self.append.contains(&id)
                 || self
                     .catalog

@@ -59,7 +59,10 @@ impl Operator for Clock {
         let changed = |times: &[i64]| -> Result<Vec<bool>> {
             let columns = self.readings.at(times)?;
             let differs = |i: usize| {
-                columns.iter().zip(&row).any(|(then, now)| then.slice(i, 1).as_ref() != now.as_ref())
+                columns
+                    .iter()
+                    .zip(&row)
+                    .any(|(then, now)| then.slice(i, 1).as_ref() != now.as_ref())
             };
             Ok((0..times.len()).map(differs).collect())
         };

@@ -169,7 +169,8 @@ impl Operator for Temporal {
         }
         let passes = |times: &[i64]| -> Result<Vec<bool>> {
             let values = self.value(times)?;
-            let passes = |i: usize| -> Result<bool> { Ok(self.cuts.at(&values, i)?.is_behind(key)) };
+            let passes =
+                |i: usize| -> Result<bool> { Ok(self.cuts.at(&values, i)?.is_behind(key)) };
             (0..times.len()).map(passes).collect()
         };
         let due = first(now_us, self.guess(key, now_us)?, &passes);
@@ -191,9 +192,6 @@ impl Operator for Temporal {
 
     fn metrics(&self) -> OperatorMetrics {
         let rows = self.rows.metrics(self.metrics);
-        OperatorMetrics {
-            state_rows_touched: rows.state_rows_touched + self.read,
-            ..rows
-        }
+        OperatorMetrics { state_rows_touched: rows.state_rows_touched + self.read, ..rows }
     }
 }

@@ -122,7 +122,8 @@ impl Threshold {
     /// Adds all rows that pass a cut to `out`, with a sign.
     fn passing(&mut self, cut: &Cut, sign: i64, out: &mut Entries) -> Result<()> {
         let spine = self.rows.spine();
-        let (start, place, nulls) = (spine.seek(&[]), cut.place(spine), spine.seek(self.cuts.null()));
+        let (start, place, nulls) =
+            (spine.seek(&[]), cut.place(spine), spine.seek(self.cuts.null()));
         let range = if self.passes_before() { (start, place) } else { (place, nulls) };
         self.between(range, sign, out)
     }

@@ -12,7 +12,9 @@
 use std::sync::Arc;
 
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::common::{Column, DFSchema, JoinType, NullEquality, Result, internal_datafusion_err};
+use datafusion::common::{
+    Column, DFSchema, JoinType, NullEquality, Result, internal_datafusion_err,
+};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::{conjunction, split_conjunction, split_conjunction_owned};
 use datafusion::logical_expr::{
@@ -90,7 +92,9 @@ fn compared(condition: &Expr, schema: &DFSchema, alone: bool) -> Option<Vec<Temp
             _ => return None,
         };
         let comparison = Comparison::of(op)?;
-        let fits = Comparison::orders(row, schema, bound, &DFSchema::empty()) && !calls(row) && !row.is_volatile();
+        let fits = Comparison::orders(row, schema, bound, &DFSchema::empty())
+            && !calls(row)
+            && !row.is_volatile();
         let fails = !alone && may_fail_near_now(row, schema);
         (fits && !fails && !row.column_refs().is_empty()).then(|| Temporal {
             row: row.clone(),

@@ -590,6 +590,12 @@ impl Op {
         }
     }
 
+    /// Whether it may give many rows for few, or for none.
+    #[must_use]
+    pub fn makes_rows(&self) -> bool {
+        matches!(self, Self::Recompute(_) | Self::Unnest(_))
+    }
+
     /// The cost class of one tick of this node.
     #[must_use]
     pub fn cost(&self) -> CostClass {

@@ -38,8 +38,7 @@ impl Builder<'_> {
             let output = (0..schema.fields().len()).collect();
             let temporal = Temporal { order, comparison, bound: bound(&compared.bound)?, output };
             let properties = Properties {
-                insert_only: comparison.passes_before()
-                    && self.nodes[node].properties.insert_only,
+                insert_only: comparison.passes_before() && self.nodes[node].properties.insert_only,
                 ..self.nodes[node].properties.clone()
             };
             let columns = output_schema(schema);

@@ -79,8 +79,8 @@ fn ignores_peers(expr: &Expr) -> bool {
         let by_position = BY_POSITION.contains(&call.fun.name());
         let by_rows = call.params.window_frame.units == WindowFrameUnits::Rows;
         // The first row of all is that of its partition, whatever its frame ends with.
-        let by_start = call.fun.name() == "first_value"
-            && call.params.window_frame.start_bound.is_unbounded();
+        let by_start =
+            call.fun.name() == "first_value" && call.params.window_frame.start_bound.is_unbounded();
         // Without an order the frame is one of rows, and all rows are peers.
         by_position || by_start || (by_rows && !BY_PEERS.contains(&call.fun.name()))
     })

@@ -104,6 +104,7 @@ impl Serve {
         signals.next().await;
         readiness.set(false);
         stop.cancel();
+        database.interrupt_fills();
         let closed = signals
             .finish(async {
                 if timeout(LISTENERS_MAX, drain(&mut servers)).await.is_err() {

@@ -14,7 +14,10 @@ use levada_engine::{Error, Result};
 const ROWS: u64 = 60_000;
 
 const VIEWS: [(&str, &str); 5] = [
-    ("groups", "SELECT g, count(*) AS n, sum(x) AS s, min(x) AS lo, max(id) AS hi FROM t GROUP BY g"),
+    (
+        "groups",
+        "SELECT g, count(*) AS n, sum(x) AS s, min(x) AS lo, max(id) AS hi FROM t GROUP BY g",
+    ),
     ("pairs", "SELECT a.id, b.x FROM t AS a JOIN u AS b ON a.g = b.g"),
     ("best", "SELECT * FROM t ORDER BY x DESC, id LIMIT 20"),
     ("over_groups", "SELECT n, count(*) AS c FROM groups GROUP BY n"),

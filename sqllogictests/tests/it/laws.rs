@@ -253,7 +253,8 @@ fn a_view_does_not_remember_a_former_query() {
                 }
                 let answers = answers(&case, &mut database).await;
                 for i in 0..case.views.len() {
-                    for (reader, query) in [("copy", "SELECT *"), ("distinct", "SELECT DISTINCT *")] {
+                    for (reader, query) in [("copy", "SELECT *"), ("distinct", "SELECT DISTINCT *")]
+                    {
                         let kept = database.rows(&format!("SELECT * FROM {reader}{i}")).await;
                         if kept.as_ref().is_err_and(|f| f.sqlstate == "42P01") {
                             continue;
