@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{
-    Column, DFSchema, JoinType, NullEquality, Result, internal_datafusion_err,
+    Column, DFSchema, JoinConstraint, JoinType, NullEquality, Result, internal_datafusion_err,
 };
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::{conjunction, split_conjunction, split_conjunction_owned};
@@ -126,8 +126,21 @@ fn filtered(filter: Filter) -> Result<LogicalPlan> {
     }
     match conjunction(above.into_iter().chain(others)) {
         None => Ok(plan),
-        Some(rest) => beside(LogicalPlan::Filter(Filter::try_new(rest, Arc::new(plan))?)),
+        Some(rest) => meeting(plan, rest),
     }
+}
+
+/// The rows that meet a condition which calls the clock, by a join with it: its conditions may compare rows with one
+/// value, which has an operator of its own.
+fn meeting(rows: LogicalPlan, condition: Expr) -> Result<LogicalPlan> {
+    let mut hoisted = Hoisted::default();
+    let columns = rows.schema().columns();
+    let condition = Some(hoisted.out_of(condition)?);
+    let (rows, clock) = (Arc::new(rows), Arc::new(hoisted.relation()?));
+    let (kind, nulls) = (JoinType::Inner, NullEquality::NullEqualsNothing);
+    let constraint = JoinConstraint::On;
+    let join = Join::try_new(rows, clock, vec![], condition, kind, constraint, nulls, false)?;
+    picked(LogicalPlan::Join(join), columns)
 }
 
 /// A node with one input, over that beside the clock, with the columns it had.
