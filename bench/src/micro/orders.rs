@@ -43,14 +43,13 @@ pub(super) async fn run(micro: &Micro) -> anyhow::Result<()> {
     let deltas = deltas.collect::<anyhow::Result<Vec<_>>>()?;
     let sizes: Vec<usize> = workload.deltas.iter().map(|entry| entry.size).collect();
     let last = if micro.verify { Some(after(&tables, &deltas)?) } else { None };
-    let workers = Workers::new(Some(micro.threads));
     for (name, sql) in VIEWS {
         if !micro.view.is_empty() && !micro.view.iter().any(|asked| asked == name) {
             continue;
         }
         let view = View::plan(sql, &tables, false)?;
         let maintained =
-            measure(name, &workers, &view, &tables, sizes.iter().copied().zip(&deltas))?;
+            measure(name, micro.threads, &view, &tables, sizes.iter().copied().zip(&deltas))?;
         if micro.profile {
             maintained.print_profile(name)?;
         }
@@ -65,16 +64,18 @@ pub(super) async fn run(micro: &Micro) -> anyhow::Result<()> {
 
 fn measure<'a>(
     name: &str,
-    workers: &Workers,
+    threads: usize,
     view: &View,
     tables: &[Table],
     deltas: impl Iterator<Item = (usize, &'a BTreeMap<u32, Delta>)>,
 ) -> anyhow::Result<Maintained> {
     reset_peak();
     let (plan, schema) = (&view.delta_plan, &view.schema);
-    let mut maintained = Maintained::new(plan, schema, Keep::Rows, None, workers)?;
+    let workers = Workers::new(Some(threads));
+    let mut maintained = Maintained::new(plan, schema, Keep::Rows, None, &workers)?;
     maintained.tick(&whole(tables))?;
-    let line = |what: &str| Line::new("orders", "memory", name).with("what", what);
+    let line =
+        |what: &str| Line::new("orders", "memory", name).with_threads(threads).with("what", what);
     line("initial").with("ms", last_ms(&maintained)).print()?;
     let mut by_size: BTreeMap<usize, Vec<f64>> = BTreeMap::new();
     for (size, delta) in deltas {
