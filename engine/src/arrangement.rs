@@ -3,7 +3,7 @@
 //! ```text
 //! Arrangement  =  ColumnLog (rows by id, tombstones)
 //!              +  TagIndex by the key columns   -> probes
-//!              +  TagIndex by the whole row     -> retractions, made when a key has many rows
+//!              +  TagIndex by the whole row     -> retractions, made when the lack of it has cost as much
 //! ```
 //! Rows are **unit rows**: a row of weight 3 is stored three times, a retraction puts a tombstone on one
 //! row of equal bits. A probe sees one of two **sides** of the running tick: `Before` is the state when
@@ -49,9 +49,10 @@ use crate::operator::{RunSink, StateRun};
 use crate::spill::SpillSpace;
 use crate::workers::Workers;
 
-/// Other rows of a key that are passed in search of one to retract before an index by the whole row is
-/// made.
+/// Other rows of a key that a search for one to retract may always pass.
 const SEARCH_ROWS: usize = 8;
+/// Rows passed beyond that cost as much as a row's place in an index by the whole row, or more.
+const PASSED_PER_ENTRY: u64 = 4;
 /// Rows of a chain that are compared together.
 const ROUND_ROWS: usize = 256;
 
@@ -86,6 +87,8 @@ pub struct Arrangement {
     runs: ZSetRuns,
     compactions: u64,
     touched: u64,
+    /// Other rows that searches for rows to retract have passed, beyond the few that each may.
+    passed: u64,
 }
 
 impl Arrangement {
@@ -107,6 +110,7 @@ impl Arrangement {
             width,
             compactions: 0,
             touched: 0,
+            passed: 0,
         }
     }
 
@@ -291,9 +295,9 @@ impl Arrangement {
             && let Some(mut index) = self.by_key.take()
         {
             let hashes = hash_columns(&project(columns, &self.keys), batch.len(), self.width)?;
-            // An index by the whole row would have the same chains.
-            let patience = if whole_row_key { usize::MAX } else { SEARCH_ROWS };
-            let left = self.retract_by(&mut index, columns, &hashes, wanted, patience);
+            // Where the key is the whole row, another index would have the same chains.
+            let most = if whole_row_key { u64::MAX } else { self.rows() / PASSED_PER_ENTRY };
+            let left = self.retract_by(&mut index, columns, &hashes, wanted, most);
             self.by_key = Some(index);
             wanted = left?;
             if whole_row_key || wanted.is_empty() {
@@ -304,20 +308,20 @@ impl Arrangement {
             Some(index) => index,
             None => self.index_by(None, self.by_key.as_ref().and_then(TagIndex::space).cloned())?,
         };
-        let left = self.retract_by(&mut index, columns, &hashes, wanted, usize::MAX);
+        let left = self.retract_by(&mut index, columns, &hashes, wanted, u64::MAX);
         self.by_row = Some(index);
         Ok(left?.iter().map(|w| w.times).sum())
     }
 
-    /// Walks the chains of `index` for the rows `wanted`, some rows of each chain per round; returns what
-    /// was not found at all or among `patience` other rows.
+    /// Walks the chains of `index` for the rows `wanted`, twice as many rows of each chain per round; returns
+    /// what was not found at all, or not before `most` rows were passed.
     fn retract_by(
         &mut self,
         index: &mut TagIndex,
         columns: &[ArrayRef],
         hashes: &[u64],
         wanted: Vec<Wanted>,
-        patience: usize,
+        most: u64,
     ) -> Result<Vec<Wanted>> {
         let start = |w: Wanted| (w, Walk::start(index, hashes[w.row as usize]), 0);
         let mut searches: Vec<(Wanted, Walk, usize)> = wanted.into_iter().map(start).collect();
@@ -325,10 +329,11 @@ impl Arrangement {
         while !searches.is_empty() {
             let (mut probes, mut rows) = (Vec::new(), Vec::new());
             let mut counts = Vec::with_capacity(searches.len());
-            for (wanted, walk, _) in &mut searches {
+            for (wanted, walk, others) in &mut searches {
                 let first = rows.len();
-                let most = usize::try_from(wanted.times).unwrap_or(usize::MAX).min(ROUND_ROWS);
-                while rows.len() - first < most
+                let times = usize::try_from(wanted.times).unwrap_or(usize::MAX);
+                let round = times.max(*others).min(ROUND_ROWS);
+                while rows.len() - first < round
                     && let Some(row) = walk.skip(index, &self.rows, Side::After)
                 {
                     probes.push(wanted.row);
@@ -350,10 +355,11 @@ impl Arrangement {
                         wanted.times -= 1;
                     } else {
                         *others += 1;
+                        self.passed += u64::from(*others > SEARCH_ROWS);
                     }
                 }
                 let found = wanted.times == 0;
-                let ended = count == 0 || *others > patience;
+                let ended = count == 0 || (*others > SEARCH_ROWS && self.passed > most);
                 if ended && !found {
                     missing.push(*wanted);
                 }
@@ -748,6 +754,24 @@ mod tests {
         retract(&mut a, rows((100..1100).map(|i| (7, i))));
         assert!(a.touched() - before < 3000, "{} rows for 1000", a.touched() - before);
         assert_eq!(matches(&mut a, 7, Side::After), 48_999, "the others");
+    }
+
+    #[test]
+    fn an_index_by_row_is_made_when_searches_have_cost_as_much() {
+        let mut a = Arrangement::new(schema(), vec![0]);
+        insert(&mut a, rows((0..40_000).map(|i| (i % 2000, i))));
+        let before = a.touched();
+        // The oldest row of a key of twenty.
+        retract(&mut a, rows([(7, 7)]));
+        assert!(a.by_row.is_none(), "one search is no reason");
+        assert!(a.touched() - before < 50, "{} rows for one", a.touched() - before);
+        let made = (0..2000).position(|key| {
+            retract(&mut a, rows([(key, 2000 + key)]));
+            a.by_row.is_some()
+        });
+        let made = made.expect("an index is made some time");
+        assert!((500..1500).contains(&made), "after {made} searches");
+        assert_eq!(matches(&mut a, 7, Side::After), 18, "the others");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! row id -> chunk (id / 8192) -> piece -> offset            columns of a piece: immutable arrays
-//! [8192][5000|3192]...[4096|512|64|8|1|1]                   only the last chunk has many pieces
+//! [8192][5000|3192]...[600|512|512|64|8|1|1]                only the last chunk has many pieces
 //! tombstones: one bitmap per chunk that has any, copied when a reader holds it
 //! ```
 //! Small appends make small pieces; eight of a size are joined into one, so a row is copied
@@ -11,7 +11,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, MutableArrayData, make_array};
+use arrow::array::{
+    Array, ArrayRef, AsArray, MutableArrayData, PrimitiveArray, downcast_primitive, make_array,
+};
 use arrow::compute::{concat, filter};
 use arrow::datatypes::{DataType, SchemaRef};
 
@@ -24,6 +26,8 @@ use crate::workers::Workers;
 pub const CHUNK_ROWS: u32 = 8192;
 /// Pieces of a size class (powers of this number) that are joined.
 const FANIN: u32 = 8;
+/// Pieces of this many rows wait until their chunk is full: there are few of them, so a row is copied once less.
+const LARGE_ROWS: u32 = 512;
 /// Pieces of a full chunk at most: so few are as good as one, and need no copy.
 const FULL_PIECES: usize = 4;
 
@@ -314,7 +318,11 @@ impl Chunk {
             return Ok(());
         }
         loop {
-            let class = self.pieces.last().map_or(0, |p| p.rows.ilog(FANIN));
+            let last = self.pieces.last().map_or(0, |p| p.rows);
+            if last >= LARGE_ROWS {
+                return Ok(());
+            }
+            let class = last.checked_ilog(FANIN).unwrap_or(0);
             let same = self.pieces.iter().rev().take_while(|p| p.rows.ilog(FANIN) <= class).count();
             if same < FANIN as usize {
                 return Ok(());
@@ -394,11 +402,32 @@ fn owned(array: &ArrayRef) -> ArrayRef {
             if data.get_buffer_memory_size() <= needed + needed / 4 + 64 {
                 return ArrayRef::clone(array);
             }
+            if let Some(copy) = copied(array) {
+                return copy;
+            }
             let mut copy = MutableArrayData::new(vec![&data], false, array.len());
             match copy.try_extend(0, 0, array.len()) {
                 Ok(()) => make_array(copy.freeze()),
                 Err(_offsets_do_not_fit) => ArrayRef::clone(array),
             }
         }
+    }
+}
+
+/// A copy of an array of numbers without NULL.
+fn copied(array: &ArrayRef) -> Option<ArrayRef> {
+    if array.null_count() > 0 {
+        return None;
+    }
+    macro_rules! copied {
+        ($t:ty) => {{
+            let values = array.as_primitive::<$t>().values().to_vec();
+            let copy = PrimitiveArray::<$t>::new(values.into(), None);
+            Some(Arc::new(copy.with_data_type(array.data_type().clone())))
+        }};
+    }
+    downcast_primitive! {
+        array.data_type() => (copied),
+        _ => None
     }
 }

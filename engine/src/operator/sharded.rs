@@ -11,6 +11,7 @@
 //! each part are ordered by hash.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
@@ -121,11 +122,17 @@ impl Sharded {
 
     /// The shards one after the other.
     fn step_each(&mut self, tick: &Tick, inputs: &Inputs, errors: Vec<Delta>) -> Result<Delta> {
+        let mut parts = inputs.iter().map(|input| parted(input)).collect::<Result<Vec<_>>>()?;
         let mut errors = Some(errors);
         let mut out = Delta::default();
         for (number, shard) in self.shards.iter_mut().enumerate() {
             if reaches(inputs, number) {
-                out.append(step_one(shard.as_mut(), number, tick, inputs, errors.take())?);
+                let mut deltas: Vec<Delta> =
+                    parts.iter_mut().map(|part| std::mem::take(&mut part[number])).collect();
+                for (delta, errors) in deltas.iter_mut().zip(errors.take().unwrap_or_default()) {
+                    delta.err = errors.err;
+                }
+                out.append(shard.step(tick, &deltas.iter().collect::<Vec<_>>())?);
             }
         }
         Ok(out)
@@ -292,6 +299,30 @@ impl Routed {
     }
 }
 
+/// The rows of each shard. Those of few rows are copied together, in the order of the shards, and cut.
+fn parted(routed: &[Routed]) -> Result<[Delta; SHARDS]> {
+    let mut parts: [Delta; SHARDS] = Default::default();
+    let rows: usize = routed.iter().map(|piece| piece.batch.len()).sum();
+    let are_mixed = routed.iter().all(|piece| matches!(piece.rows, Rows::Some(_)));
+    if routed.is_empty() || !are_mixed || rows > SLICE_ROWS {
+        for (number, part) in parts.iter_mut().enumerate() {
+            gather(routed, number, part)?;
+        }
+        return Ok(parts);
+    }
+    let pieces: Vec<&Routed> = routed.iter().collect();
+    let all = joined(&pieces, &Place::of(&pieces, 0..SHARDS, rows), rows)?;
+    let mut from = 0;
+    for (number, part) in parts.iter_mut().enumerate() {
+        let found: usize = pieces.iter().map(|piece| piece.rows_of(number)).sum();
+        if found > 0 {
+            part.push(all.slice(from, found));
+        }
+        from += found;
+    }
+    Ok(parts)
+}
+
 /// Adds the rows of a shard to `out`. Few rows of many batches become one batch: what leaves the shards goes
 /// to other shards, and batches must not become ever smaller on the way.
 fn gather(routed: &[Routed], shard: usize, out: &mut Delta) -> Result<()> {
@@ -300,35 +331,41 @@ fn gather(routed: &[Routed], shard: usize, out: &mut Delta) -> Result<()> {
     for piece in routed.iter().filter(|piece| piece.rows_of(shard) > 0) {
         let found = piece.rows_of(shard);
         if found >= FEW_ROWS {
-            out.push(joined(&[piece], shard, found)?);
+            out.push(joined_of(&[piece], shard, found)?);
             continue;
         }
         waiting.push(piece);
         rows += found;
         if rows >= SLICE_ROWS {
-            out.push(joined(&waiting, shard, rows)?);
+            out.push(joined_of(&waiting, shard, rows)?);
             waiting.clear();
             rows = 0;
         }
     }
     if !waiting.is_empty() {
-        out.push(joined(&waiting, shard, rows)?);
+        out.push(joined_of(&waiting, shard, rows)?);
     }
     Ok(())
 }
 
 /// One batch of the rows of a shard.
-fn joined(pieces: &[&Routed], shard: usize, rows: usize) -> Result<DeltaBatch> {
-    let first = pieces[0];
-    if let ([only], None) = (pieces, first.some_of(shard)) {
+fn joined_of(pieces: &[&Routed], shard: usize, rows: usize) -> Result<DeltaBatch> {
+    if let [only] = pieces
+        && only.some_of(shard).is_none()
+    {
         return Ok(only.batch.clone());
     }
+    joined(pieces, &Place::of(pieces, shard..shard + 1, rows), rows)
+}
+
+/// One batch of the `rows` rows at `place`.
+fn joined(pieces: &[&Routed], place: &Place, rows: usize) -> Result<DeltaBatch> {
+    let first = pieces[0];
     let is_read = |column: usize| first.reads.as_ref().is_none_or(|reads| reads.is_read[column]);
     let schema = match &first.reads {
         None => first.batch.schema(),
         Some(reads) => Arc::clone(&reads.schema),
     };
-    let place = Place::of(pieces, shard, rows);
     let column = |column: usize| -> Result<ArrayRef> {
         if !is_read(column) {
             return Ok(Arc::new(NullArray::new(rows)));
@@ -338,7 +375,7 @@ fn joined(pieces: &[&Routed], shard: usize, rows: usize) -> Result<DeltaBatch> {
         place.gather(&parts)
     };
     let columns = (0..schema.fields().len()).map(column).collect::<Result<Vec<_>>>()?;
-    let weights = match &place {
+    let weights = match place {
         Place::Of(rows) => first.batch.weights.take(rows.values()),
         Place::Among(places) => weights_of(pieces, places),
     };
@@ -354,15 +391,17 @@ enum Place {
 }
 
 impl Place {
-    fn of(pieces: &[&Routed], shard: usize, rows: usize) -> Self {
-        if let [only] = pieces
-            && let Some(rows) = only.some_of(shard)
-        {
-            return Self::Of(UInt32Array::from(rows.to_vec()));
+    /// The rows of one shard after the other.
+    fn of(pieces: &[&Routed], shards: Range<usize>, rows: usize) -> Self {
+        if let [Routed { rows: Rows::Some(of_shard), .. }] = pieces {
+            let rows = shards.flat_map(|shard| of_shard[shard].iter().copied());
+            return Self::Of(UInt32Array::from_iter_values(rows));
         }
         let mut places = Vec::with_capacity(rows);
-        for (number, piece) in pieces.iter().enumerate() {
-            piece.each_of(shard, |row| places.push((number, row)));
+        for shard in shards {
+            for (number, piece) in pieces.iter().enumerate() {
+                piece.each_of(shard, |row| places.push((number, row)));
+            }
         }
         Self::Among(places)
     }

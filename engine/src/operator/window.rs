@@ -27,13 +27,14 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, RecordBatch, UInt32Array, new_empty_array, new_null_array};
 use arrow::compute::{concat, take_arrays};
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, SchemaRef};
+use datafusion::error::DataFusionError;
 use datafusion::physical_expr::window::WindowExpr;
 use levada_planner::delta_plan::{Reach, Window as WindowNode};
 use levada_storage::delta::{Delta, DeltaBatch, ErrorRow};
 
 use self::call::{Call, Values};
-use self::running::{Carrying, Mark, Marks, Walk};
+use self::running::{Carried, Carrying, Mark, Marks, Walk};
 use self::stretch::{Sight, Stretch};
 use crate::arrangement::equal::{Equality, retain_equal};
 use crate::arrangement::ordered::{Changes, OrderedRows};
@@ -69,6 +70,14 @@ enum Form {
     Carrying(Box<Carrying>),
 }
 
+/// The values of a call on their way.
+enum Column<'a> {
+    /// Those of each stretch.
+    Parts(Vec<ArrayRef>),
+    /// Those that are carried from row to row, of all stretches.
+    Carried(Box<Carried<'a>>),
+}
+
 /// The output of some stretches.
 #[derive(Default)]
 struct Output {
@@ -81,6 +90,20 @@ struct Output {
     /// Input columns, then values.
     columns: Vec<ArrayRef>,
     errors: Vec<ErrorRow>,
+}
+
+impl Output {
+    /// The row has no values.
+    fn fail(&mut self, row: usize, error: &DataFusionError) {
+        self.errors.push(error_row(error, hash_of(self.keys.key(row))));
+        self.failed[row] = true;
+    }
+
+    /// Whether the row is one of a stretch.
+    fn is_asked(&self, row: usize) -> bool {
+        let next = self.stretches.partition_point(|stretch| stretch.start <= row);
+        next > 0 && self.stretches[next - 1].contains(&row)
+    }
 }
 
 /// The rows read for a stretch.
@@ -152,29 +175,44 @@ impl Window {
         output.failed = vec![false; rows];
         let columns = self.rows.decode(output.keys.iter().map(|(key, _)| key))?;
         let batch = batch_of(&self.input, columns, rows)?;
-        let mut values: Vec<Vec<ArrayRef>> = vec![Vec::new(); self.calls.len()];
+        let mut values = self.columns(&batch)?;
+        let mut marks = Vec::new();
         for (stretch, reading) in stretches.iter().zip(readings) {
-            let part = batch.slice(reading.all.start, reading.all.len());
             let prefix = prefixes[stretch.partition];
-            let (evaluated, marks) =
-                self.values(&part, &reading, (prefix, stretch), &mut output)?;
-            values.iter_mut().zip(evaluated).for_each(|(all, one)| all.push(one));
-            if stays {
+            marks.push(self.values(
+                &batch,
+                &reading,
+                (prefix, stretch),
+                &mut output,
+                &mut values,
+            )?);
+        }
+        output.columns = batch.columns().to_vec();
+        for (call, column) in values.into_iter().enumerate() {
+            let data_type = self.schema.field(self.input.fields().len() + call).data_type();
+            let values = finished(column, data_type, &mut output)?;
+            output.columns.push(values);
+        }
+        if stays {
+            for (stretch, marks) in stretches.iter().zip(marks) {
+                let prefix = prefixes[stretch.partition];
                 self.marks.cut(prefix, &stretch.first);
                 self.marks.extend(prefix, marks);
             }
         }
-        output.columns = batch.columns().to_vec();
-        for (call, parts) in values.iter().enumerate() {
-            let parts: Vec<&dyn Array> = parts.iter().map(AsRef::as_ref).collect();
-            let data_type = self.schema.field(self.input.fields().len() + call).data_type();
-            output.columns.push(if parts.is_empty() {
-                new_empty_array(data_type)
-            } else {
-                concat(&parts)?
-            });
-        }
         Ok(output)
+    }
+
+    /// A column for the values of each call.
+    fn columns(&self, batch: &RecordBatch) -> Result<Vec<Column<'_>>> {
+        if matches!(self.sight, Sight::Partition) {
+            return Ok(self.calls.iter().map(|_| Column::Parts(Vec::new())).collect());
+        }
+        let columns = self.forms.iter().map(|form| match form {
+            Form::Near(_) => Ok(Column::Parts(Vec::new())),
+            Form::Carrying(call) => Ok(Column::Carried(Box::new(Carried::new(call, batch)?))),
+        });
+        columns.collect()
     }
 
     /// Adds the keys between `bounds` to `keys`, once per row.
@@ -200,82 +238,90 @@ impl Window {
         Ok(Reading { all: start..keys.len(), asked, starts })
     }
 
-    /// The values of each call for the rows of `part`, and marks on the way.
+    /// Adds the values of each call for the rows that were read; gives marks on the way.
     fn values(
         &self,
-        part: &RecordBatch,
+        batch: &RecordBatch,
         reading: &Reading,
         (prefix, stretch): (&[u8], &Stretch),
         output: &mut Output,
-    ) -> Result<(Vec<ArrayRef>, Vec<Mark>)> {
+        columns: &mut [Column<'_>],
+    ) -> Result<Vec<Mark>> {
+        let rows = reading.all.len();
         if reading.asked.is_empty() {
-            return Ok((self.nulls(part.num_rows()), Vec::new()));
+            self.skip(rows, columns);
+            return Ok(Vec::new());
         }
+        let part = || batch.slice(reading.all.start, rows);
         if matches!(self.sight, Sight::Partition) {
-            return match self.calls.iter().map(|call| call.evaluate(part)).collect() {
-                Ok(values) => Ok((values, Vec::new())),
+            let part = part();
+            let values = self.calls.iter().map(|call| call.evaluate(&part));
+            match values.collect::<std::result::Result<Vec<_>, _>>() {
+                Ok(values) => columns.iter_mut().zip(values).for_each(|(c, v)| c.push(v)),
                 Err(error) => {
                     output.errors.push(error_row(&error, hash_of(prefix)));
                     output.failed[reading.all.clone()].fill(true);
-                    Ok((self.nulls(part.num_rows()), Vec::new()))
+                    self.skip(rows, columns);
                 }
-            };
+            }
+            return Ok(Vec::new());
         }
         let first = reading.all.start;
         let asked = reading.asked.start - first..reading.asked.end - first;
-        let (carried, marks) = self.carried(part, reading, (prefix, stretch), &output.keys)?;
-        let mut carried = carried.into_iter();
-        let mut arrays = Vec::with_capacity(self.calls.len());
-        for form in &self.forms {
-            let values = match form {
-                Form::Near(call) => Some(call.evaluate(part, asked.clone())?),
-                Form::Carrying(_) => carried.next(),
-            };
-            let Some(Values { values, failed }) = values else { continue };
-            arrays.push(values);
+        let marks = self.carry(reading, (prefix, stretch), &output.keys, columns)?;
+        for (form, column) in self.forms.iter().zip(columns) {
+            let Form::Near(call) = form else { continue };
+            let Values { values, failed } = call.evaluate(&part(), asked.clone())?;
+            column.push(values);
             for (row, error) in failed.into_iter().filter(|(row, _)| asked.contains(row)) {
-                let row = first + row;
-                output.errors.push(error_row(&error, hash_of(output.keys.key(row))));
-                output.failed[row] = true;
+                output.fail(first + row, &error);
             }
         }
-        Ok((arrays, marks))
+        Ok(marks)
     }
 
-    /// NULL for each call and row.
-    fn nulls(&self, rows: usize) -> Vec<ArrayRef> {
-        let values = self.schema.fields().iter().skip(self.input.fields().len());
-        values.map(|field| new_null_array(field.data_type(), rows)).collect()
+    /// The next rows have no values.
+    fn skip(&self, rows: usize, columns: &mut [Column<'_>]) {
+        let fields = self.schema.fields().iter().skip(self.input.fields().len());
+        for (column, field) in columns.iter_mut().zip(fields) {
+            match column {
+                Column::Carried(carried) => carried.skip(rows),
+                Column::Parts(_) if rows == 0 => {}
+                Column::Parts(parts) => parts.push(new_null_array(field.data_type(), rows)),
+            }
+        }
     }
 
-    /// The values of the calls that carry from row to row, and marks on the way.
-    fn carried(
+    /// Takes the calls that carry from row to row over the rows that were read; gives marks on the way.
+    fn carry(
         &self,
-        part: &RecordBatch,
         reading: &Reading,
         (prefix, stretch): (&[u8], &Stretch),
         keys: &Entries,
-    ) -> Result<(Vec<Values>, Vec<Mark>)> {
-        let Sight::Before(_, peers) = &self.sight else { return Ok(Default::default()) };
-        let calls = self.forms.iter().filter_map(|form| match form {
-            Form::Carrying(call) => Some(call.as_ref()),
-            Form::Near(_) => None,
+        columns: &mut [Column<'_>],
+    ) -> Result<Vec<Mark>> {
+        let Sight::Before(_, peers) = &self.sight else { return Ok(Vec::new()) };
+        let calls = columns.iter_mut().filter_map(|column| match column {
+            Column::Carried(carried) => Some(carried.as_mut()),
+            Column::Parts(_) => None,
         });
-        let calls: Vec<&Carrying> = calls.collect();
+        let mut calls: Vec<&mut Carried<'_>> = calls.collect();
         let mark = self.marks.last_until(prefix, &stretch.first);
         let key = |row: usize| {
-            let key = keys.key(reading.all.start + row);
+            let key = keys.key(row);
             match peers {
                 Some(peers) => peers.of(&self.rows, key),
                 None => Ok(key.into()),
             }
         };
         // The rows before a mark are there for calls that look at rows around.
-        let begin = mark.map_or(0, |mark| {
-            let is_before = |row: &usize| keys.key(reading.all.start + row) < &*mark.key;
-            (0..part.num_rows()).take_while(is_before).count()
+        let before = mark.map_or(0, |mark| {
+            let is_before = |row: &usize| keys.key(*row) < &*mark.key;
+            reading.all.clone().take_while(is_before).count()
         });
-        Walk { rows: part, begin, starts: &reading.starts }.values(&calls, mark, &key)
+        let begin = reading.all.start + before;
+        let walk = Walk { rows: reading.all.clone(), begin, starts: &reading.starts };
+        walk.carry(&mut calls, mark, &key)
     }
 
     /// The rows to retract and to insert.
@@ -309,6 +355,34 @@ impl Window {
         let count = rows.len();
         let columns = take_arrays(&output.columns, &UInt32Array::from(rows), None)?;
         Ok(batch_of(&self.schema, columns, count)?)
+    }
+}
+
+impl Column<'_> {
+    /// Adds the values of a stretch.
+    fn push(&mut self, values: ArrayRef) {
+        if let Self::Parts(parts) = self {
+            parts.push(values);
+        }
+    }
+}
+
+/// All values of a call; those that failed are noted in `output`.
+fn finished(column: Column<'_>, data_type: &DataType, output: &mut Output) -> Result<ArrayRef> {
+    match column {
+        Column::Parts(parts) if parts.is_empty() => Ok(new_empty_array(data_type)),
+        Column::Parts(parts) => {
+            Ok(concat(&parts.iter().map(AsRef::as_ref).collect::<Vec<&dyn Array>>())?)
+        }
+        Column::Carried(carried) => {
+            let Values { values, failed } = carried.finish()?;
+            for (row, error) in failed {
+                if output.is_asked(row) {
+                    output.fail(row, &error);
+                }
+            }
+            Ok(values)
+        }
     }
 }
 

@@ -1,8 +1,10 @@
 //! The fallback: what has no delta rule is run again and subtracted.
 
+use std::fmt::Write;
 use std::sync::Arc;
 
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::datasource::source_as_provider;
 use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder, lit};
 
 use super::{Builder, break_ties, has_subquery, output_schema};
@@ -24,7 +26,7 @@ impl Builder<'_> {
         let schema = output_schema(plan.schema());
         let query = self.state.optimize(&break_ties(plan)?)?;
         refuse_subqueries(&query)?;
-        let text = query.display_indent().to_string();
+        let text = text_of(&query)?;
         let op = Op::Recompute(Recompute {
             reason: reason.to_owned(),
             relations,
@@ -45,6 +47,21 @@ impl Builder<'_> {
         let plan = LogicalPlan::TableScan(narrow.clone());
         self.relation(&plan, &narrow)
     }
+}
+
+/// The plan as text, with the tables that functions made: a plan names them without their arguments.
+fn text_of(query: &LogicalPlan) -> Result<String> {
+    let mut text = query.display_indent().to_string();
+    query.apply_with_subqueries(|node| {
+        if let LogicalPlan::TableScan(scan) = node
+            && relation_of(&scan.source).is_none()
+        {
+            let made = source_as_provider(&scan.source)?;
+            write!(text, "\n{made:?}").expect("writing to a string succeeds");
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(text)
 }
 
 /// Refuses a query whose subqueries no rule turned into joins: nothing could run it.

@@ -15,6 +15,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
+use arrow::compute::SortColumn;
 use datafusion::common::ScalarValue;
 use datafusion::common::utils::evaluate_partition_ranges;
 use datafusion::error::DataFusionError;
@@ -216,67 +217,98 @@ impl Carrying {
     }
 }
 
-/// Rows of one partition, of which `begin` is the first one or that of a mark.
+/// A call on its way over rows of many partitions.
+pub(super) struct Carried<'a> {
+    call: &'a Carrying,
+    arguments: Arguments,
+    /// What peers have in common, where the call asks for them.
+    order: Vec<SortColumn>,
+    out: Collected,
+}
+
+impl<'a> Carried<'a> {
+    /// Before the first of `rows`.
+    pub(super) fn new(call: &'a Carrying, rows: &RecordBatch) -> Evaluated<Self> {
+        Ok(Self {
+            arguments: Arguments::of(&call.call, call.filter.as_ref(), rows)?,
+            order: if call.peers { call.call.order_by_columns(rows)? } else { Vec::new() },
+            out: Collected::new(call.call.field()?.data_type())?,
+            call,
+        })
+    }
+
+    /// The next rows are not asked for.
+    pub(super) fn skip(&mut self, rows: usize) {
+        self.out.skip(rows);
+    }
+
+    /// The values of all rows.
+    pub(super) fn finish(self) -> Evaluated<Values> {
+        self.out.finish()
+    }
+}
+
+/// Rows of one partition, by their place among all rows.
 pub(super) struct Walk<'a> {
-    pub(super) rows: &'a RecordBatch,
+    pub(super) rows: Range<usize>,
+    /// The first one of the partition, or that of a mark.
     pub(super) begin: usize,
-    /// Where the rows of each key start.
+    /// Where the rows of each key start, counted from the first.
     pub(super) starts: &'a [usize],
 }
 
 impl Walk<'_> {
     /// Rows that stay together: peers where a call asks for them, else copies of a row.
-    fn units(&self, calls: &[&Carrying]) -> Evaluated<Vec<Range<usize>>> {
-        let count = self.rows.num_rows();
-        if let Some(call) = calls.iter().find(|call| call.peers) {
-            let rows = self.rows.slice(self.begin, count - self.begin);
-            let order = call.call.order_by_columns(&rows)?;
-            let ranges = evaluate_partition_ranges(rows.num_rows(), &order)?;
+    fn units(&self, calls: &[&mut Carried<'_>]) -> Evaluated<Vec<Range<usize>>> {
+        if let Some(call) = calls.iter().find(|call| call.call.peers) {
+            let count = self.rows.end - self.begin;
+            let part = |column: &SortColumn| SortColumn {
+                values: column.values.slice(self.begin, count),
+                options: column.options,
+            };
+            let order: Vec<SortColumn> = call.order.iter().map(part).collect();
             let shifted = |r: Range<usize>| r.start + self.begin..r.end + self.begin;
-            return Ok(ranges.into_iter().map(shifted).collect());
+            return Ok(evaluate_partition_ranges(count, &order)?
+                .into_iter()
+                .map(shifted)
+                .collect());
         }
-        let starts = self.starts.iter().copied().filter(|start| *start >= self.begin);
-        let ends = starts.clone().skip(1).chain([count]);
+        let starts = self.starts.iter().map(|start| self.rows.start + start);
+        let starts = starts.filter(|start| *start >= self.begin);
+        let ends = starts.clone().skip(1).chain([self.rows.end]);
         Ok(starts.zip(ends).map(|(start, end)| start..end).collect())
     }
 
-    /// The values of the calls from `mark` on, and marks on the way: `key` gives the one before a row.
-    pub(super) fn values(
+    /// Takes the calls from `mark` over the rows, and gives marks on the way: `key` gives the one before a row.
+    pub(super) fn carry(
         &self,
-        calls: &[&Carrying],
+        calls: &mut [&mut Carried<'_>],
         mark: Option<&Mark>,
         key: &dyn Fn(usize) -> Result<Box<[u8]>>,
-    ) -> Result<(Vec<Values>, Vec<Mark>)> {
+    ) -> Result<Vec<Mark>> {
         let mut states = Vec::with_capacity(calls.len());
-        let mut arguments = Vec::with_capacity(calls.len());
-        let mut collected = Vec::with_capacity(calls.len());
-        for (i, call) in calls.iter().enumerate() {
-            states.push(call.state(mark.map_or(&[], |mark| &mark.carried[i]))?);
-            arguments.push(Arguments::of(&call.call, call.filter.as_ref(), self.rows)?);
-            let mut out = Collected::new(call.call.field()?.data_type())?;
-            out.skip(self.begin);
-            collected.push(out);
+        for (i, carried) in calls.iter_mut().enumerate() {
+            states.push(carried.call.state(mark.map_or(&[], |mark| &mark.carried[i]))?);
+            carried.skip(self.begin - self.rows.start);
         }
         let mut rows = mark.map_or(0, |mark| mark.rows);
         let mut last = rows;
         let mut marks = Vec::new();
         for unit in self.units(calls)? {
-            let is_last = unit.end == self.rows.num_rows();
+            let is_last = unit.end == self.rows.end;
             let is_far = rows - last >= APART || (is_last && rows >= UNMARKED && rows > last);
             if is_far {
-                let carried = calls.iter().zip(&mut states).map(|(call, state)| call.save(state));
-                let carried = carried.collect::<Evaluated<Vec<_>>>()?;
+                let saved = calls.iter().zip(&mut states).map(|(c, state)| c.call.save(state));
+                let carried = saved.collect::<Evaluated<Vec<_>>>()?;
                 marks.push(Mark { key: key(unit.start)?, rows, carried });
                 last = rows;
             }
             rows += unit.len() as u64;
-            for (((call, state), arguments), out) in
-                calls.iter().zip(&mut states).zip(&arguments).zip(&mut collected)
-            {
+            for (carried, state) in calls.iter_mut().zip(&mut states) {
+                let Carried { call, arguments, out, .. } = &mut **carried;
                 call.pass(state, arguments, unit.clone(), out);
             }
         }
-        let values = collected.into_iter().map(Collected::finish);
-        Ok((values.collect::<Evaluated<Vec<_>>>()?, marks))
+        Ok(marks)
     }
 }
