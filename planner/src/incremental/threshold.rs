@@ -48,9 +48,10 @@ impl Builder<'_> {
             return Ok(None);
         }
         let [left, right] = [join.left.as_ref(), join.right.as_ref()];
+        // A row without input (the clock) counts as none.
         let (rows, one) = match (left.max_rows(), right.max_rows()) {
-            (_, Some(1)) => (left, right),
-            (Some(1), _) => (right, left),
+            (_, Some(..=1)) => (left, right),
+            (Some(..=1), _) => (right, left),
             _ => return Ok(None),
         };
         let Some(found) = compared(&conditions, rows, one) else { return Ok(None) };

@@ -149,3 +149,69 @@ async fn what_is_being_filled_is_not_pulled_away() {
     drop((one, two));
     database.close().await.unwrap();
 }
+
+async fn expect(session: &mut Session, query: &str, rows: &[&str]) {
+    assert_eq!(run(session, query).await.unwrap(), rows, "{query}");
+}
+
+/// A view whose rows never went is given a query that takes rows away. Its readers were planned on the former, those that
+/// the same transaction makes or replaces too.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn readers_of_a_view_that_begins_to_shrink_are_planned_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = open(folder.path()).await;
+    let mut one = session(&database, 1);
+    for statement in [
+        "CREATE TABLE t (v bigint)",
+        "INSERT INTO t VALUES (1), (2)",
+        "CREATE SOURCE s FROM GENERATOR COUNTER (EVENTS 10)",
+        "WAIT FOR s",
+        "CREATE MATERIALIZED VIEW c1 AS SELECT n FROM s",
+        "CREATE MATERIALIZED VIEW top AS SELECT max(n) AS n, min(n) AS m FROM c1",
+        "BEGIN",
+        "CREATE MATERIALIZED VIEW c2 AS SELECT * FROM c1",
+        "CREATE MATERIALIZED VIEW c3 AS SELECT * FROM c2",
+        "CREATE MATERIALIZED VIEW c4 AS SELECT max(n) AS n, min(n) AS m FROM c3",
+        "CREATE OR REPLACE MATERIALIZED VIEW c1 AS SELECT v AS n FROM t",
+        "COMMIT",
+        "DELETE FROM t WHERE v = 1",
+    ] {
+        run(&mut one, statement).await.unwrap();
+    }
+    expect(&mut one, "SELECT * FROM c3", &["2"]).await;
+    expect(&mut one, "SELECT * FROM c4", &["2 2"]).await;
+    expect(&mut one, "SELECT * FROM top", &["2 2"]).await;
+    for statement in [
+        "CREATE MATERIALIZED VIEW b1 AS SELECT n FROM s",
+        "CREATE MATERIALIZED VIEW b2 AS SELECT n FROM s",
+        "CREATE MATERIALIZED VIEW b3 AS SELECT x.n AS a, y.n AS b
+         FROM (SELECT max(n) AS n FROM b1) AS x CROSS JOIN (SELECT max(n) AS n FROM b2) AS y",
+        "BEGIN",
+        "CREATE OR REPLACE MATERIALIZED VIEW b2 AS SELECT max(n) AS n FROM b1",
+        "CREATE OR REPLACE MATERIALIZED VIEW b1 AS SELECT v AS n FROM t",
+        "COMMIT",
+        "INSERT INTO t VALUES (3), (4)",
+        "DELETE FROM t WHERE v = 4",
+    ] {
+        run(&mut one, statement).await.unwrap();
+    }
+    expect(&mut one, "SELECT * FROM b2", &["3"]).await;
+    expect(&mut one, "SELECT * FROM b3", &["3 3"]).await;
+    drop((one, database));
+    let database = loop {
+        let options = OpenOptions::default();
+        match Database::open_with(&folder.path().to_string_lossy(), options).await {
+            Err(error) if error.to_string().contains("in use") => tokio::task::yield_now().await,
+            opened => break opened.unwrap(),
+        }
+    };
+    let mut one = session(&database, 1);
+    run(&mut one, "DELETE FROM t WHERE v = 2").await.unwrap();
+    expect(&mut one, "SELECT * FROM c4", &["3 3"]).await;
+    expect(&mut one, "SELECT * FROM b3", &["3 3"]).await;
+    for view in ["top", "c1", "c2", "c3", "c4", "b1", "b2", "b3"] {
+        run(&mut one, &format!("CHECK INCREMENTAL {view}")).await.unwrap();
+    }
+    drop(one);
+    database.close().await.unwrap();
+}
