@@ -53,7 +53,7 @@ pub(crate) fn give_rows(plan: LogicalPlan) -> Result<LogicalPlan> {
             LogicalPlan::Projection(_)
             | LogicalPlan::Aggregate(_)
             | LogicalPlan::Window(_)
-            | LogicalPlan::Sort(_) => beside(node)?,
+            | LogicalPlan::Sort(_) => beside(&node)?,
             other => other,
         }))
     })?;
@@ -144,9 +144,9 @@ fn meeting(rows: LogicalPlan, condition: Expr) -> Result<LogicalPlan> {
 }
 
 /// A node with one input, over that beside the clock, with the columns it had.
-fn beside(node: LogicalPlan) -> Result<LogicalPlan> {
+fn beside(node: &LogicalPlan) -> Result<LogicalPlan> {
     let mut hoisted = Hoisted::default();
-    let names = NamePreserver::new(&node);
+    let names = NamePreserver::new(node);
     let exprs = node.expressions().into_iter().map(|expr| {
         let name = names.save(&expr);
         Ok(name.restore(hoisted.out_of(expr)?))
