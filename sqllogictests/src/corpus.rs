@@ -31,7 +31,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use levada_engine::client::OpenOptions;
 
+use crate::clock::SetClock;
 use crate::embedded::Embedded;
 use crate::oracle::compare;
 use mirror::{Mirror, Step};
@@ -52,7 +54,7 @@ pub async fn run(path: &Path, folder: &Path) -> Result<Tally> {
     let root = reader::root(path);
     let mut run = Run {
         name: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
-        database: Embedded::open(folder).await?,
+        database: Embedded::open_at(folder, OpenOptions::default(), SetClock::standing()).await?,
         mirror: Mirror::new(root, folder),
         tally: Tally::default(),
     };

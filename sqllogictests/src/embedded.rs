@@ -106,6 +106,15 @@ impl Embedded {
         Ok(())
     }
 
+    /// The newest epoch that readers see.
+    ///
+    /// # Errors
+    /// When the database is not open.
+    pub fn epoch(&self) -> Result<u64> {
+        let (database, _) = self.open.as_ref().context("the database is open between calls")?;
+        Ok(database.epoch().0)
+    }
+
     /// The folder of the database and the script's files.
     #[must_use]
     pub fn folder(&self) -> &Path {

@@ -16,7 +16,7 @@
 //! | `remove path` | deletes a file of the script's folder |
 //! | `parquet T rowsort path` | the rows of the Parquet files that match the pattern in the script's folder |
 //! | `include path` | plays another file of the corpus; its expectations are compared, never rewritten |
-//! | `clock +90s` | moves the clock, which stands still else, by days, hours, minutes or seconds (`d h m s`, `-` for backwards), and brings the views to that time |
+//! | `clock +90s` | moves the clock, which stands still else, by days, hours, minutes or seconds (`d h m s`), and brings the views to that time |
 //! | `reopen` | closes the database in order and opens it again |
 //! | `halt` | the rest of the file is left out |
 //!

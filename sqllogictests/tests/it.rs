@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `backfill` | views are filled while others write |
 //! | `clients` | psql, SQLAlchemy, pgjdbc and DuckDB work |
+//! | `clock` | views follow the time; a move that changes none is no epoch |
 //! | `corpus` | queries of foreign scripts are maintained as views |
 //! | `crash` | SIGKILL loses and duplicates nothing |
 //! | `damage` | damaged views are made anew, damaged tables refused |
@@ -20,6 +21,8 @@
 mod backfill;
 #[path = "it/clients.rs"]
 mod clients;
+#[path = "it/clock.rs"]
+mod clock;
 #[path = "it/corpus.rs"]
 mod corpus;
 #[path = "it/crash.rs"]

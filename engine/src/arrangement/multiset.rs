@@ -336,6 +336,7 @@ impl<const W: usize> Multisets<W> {
                 *word = fresh.copy::<W>(&self.blocks, block)?.pack();
             }
         }
+        #[expect(clippy::iter_over_hash_type, reason = "trees are moved each by itself")]
         for tree in self.trees.values_mut() {
             tree.move_blocks(&mut |block| fresh.copy::<W>(&self.blocks, block))?;
         }

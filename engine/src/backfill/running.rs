@@ -22,12 +22,15 @@ use crate::pass::Deltas;
 use crate::relation_set::RelationSet;
 use crate::transaction::{Commitment, Transaction};
 
+/// Backfills at a time, at most.
+const FILLS_MAX: usize = 64;
+
 /// The backfills that run.
 pub(crate) struct Backfills {
     running: BTreeMap<u64, Running>,
     next: u64,
-    done: mpsc::UnboundedSender<Filled>,
-    filled: mpsc::UnboundedReceiver<Filled>,
+    done: mpsc::Sender<Filled>,
+    filled: mpsc::Receiver<Filled>,
 }
 
 /// A backfill that ended.
@@ -131,15 +134,19 @@ impl Claim {
 impl Backfills {
     /// None yet.
     pub(crate) fn new() -> Self {
-        let (done, filled) = mpsc::unbounded_channel();
+        let (done, filled) = mpsc::channel(FILLS_MAX);
         Self { running: BTreeMap::new(), next: 0, done, filled }
     }
 
     /// Fails when a transaction with this claim has to wait for one that runs.
     ///
     /// # Errors
-    /// 42P07, 55006.
+    /// 42P07, 55006, 53400.
     pub(crate) fn check(&self, claim: &Claim, catalog: &Catalog) -> Result<()> {
+        if self.running.len() >= FILLS_MAX {
+            let message = "too many materialized views are being created";
+            return Err(Error::statement("53400", message));
+        }
         // One whose statement was cancelled will come to nothing.
         let wanted = self.running.values().filter(|running| !running.commitment.is_withdrawn());
         wanted.map(|running| &running.claim).try_for_each(|held| claim.check(held, catalog))
@@ -165,8 +172,8 @@ impl Backfills {
             let run = AssertUnwindSafe(|| backfill.fill_and_catch_up());
             let panicked = |_| Err(Error::Internal("a backfill panicked".to_owned()));
             let result = catch_unwind(run).unwrap_or_else(panicked).map(|()| Box::new(backfill));
-            // Nobody listens any more when the database is closed.
-            let _closed = done.send(Filled { number, result, answer });
+            // There is room for all; nobody listens any more when the database is closed.
+            let _closed = done.try_send(Filled { number, result, answer });
         })?;
         let running =
             Running { claim, files, late, progress, commitment, ended: false, _thread: thread };

@@ -285,11 +285,11 @@ impl Session {
             search_path: self.settings.search_path(&self.options.user),
             definition: s.to_string(),
         };
-        if let Some(existing) = self.revisable(&stage, s)? {
-            if self.revise(&mut stage, &existing, &request)? {
-                self.put(stage).await?;
-                return Ok(Outcome::Done("CREATE MATERIALIZED VIEW".to_owned()));
-            }
+        if let Some(existing) = self.revisable(&stage, s)?
+            && self.revise(&mut stage, &existing, &request)?
+        {
+            self.put(stage).await?;
+            return Ok(Outcome::Done("CREATE MATERIALIZED VIEW".to_owned()));
         }
         let kind = ObjectKind::MaterializedView;
         if let Some(place) = self.place(&mut stage, &s.name, s.if_exists, kind)? {

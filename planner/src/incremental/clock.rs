@@ -42,7 +42,7 @@ pub(super) fn bound(expr: &Expr) -> Result<Expression> {
 }
 
 /// Whether a projection gives one row of values that follow from the clock alone and cannot fail.
-fn is_relation(projection: &Projection) -> bool {
+pub(super) fn is_relation(projection: &Projection) -> bool {
     let is_value = |expr: &Expr| match expr {
         Expr::Alias(alias) => is_monotonic(&alias.expr) || is_call(&alias.expr),
         other => is_monotonic(other) || is_call(other),

@@ -17,11 +17,12 @@ use datafusion::common::{DFSchema, JoinType};
 use datafusion::logical_expr::utils::{conjunction, split_conjunction};
 use datafusion::logical_expr::{BinaryExpr, Expr, Join as LogicalJoin, LogicalPlan};
 
+use super::clock::is_relation;
 use super::order::Ordered;
 use super::{Builder, expression, has_subquery, output_schema};
 use crate::delta_plan::{Comparison, NodeId, Op, Properties, Threshold};
 use crate::error::Result;
-use crate::fallible::may_fail;
+use crate::fallible::{may_fail, may_fail_near_now};
 
 /// A comparison of the rows of one side with the one row of the other.
 struct Compared<'a> {
@@ -100,7 +101,13 @@ fn compared<'a>(
     let (row_schema, one_schema) = (rows.schema(), one.schema());
     let total = |row: &Expr, value: &Expr| {
         let is_alone = conditions.len() == 1 && has_always_a_row(one);
-        (is_alone || !may_fail(row, row_schema)) && !may_fail(value, one_schema)
+        let value_fails = match one {
+            LogicalPlan::Projection(clock) if is_relation(clock) => {
+                may_fail_near_now(value, one_schema)
+            }
+            _ => may_fail(value, one_schema),
+        };
+        (is_alone || !may_fail(row, row_schema)) && !value_fails
     };
     conditions.iter().enumerate().find_map(|(which, condition)| {
         let Expr::BinaryExpr(BinaryExpr { left, op, right }) = condition else { return None };

@@ -52,7 +52,7 @@ pub(super) struct Serve {
     /// Threads that share a large change; by default one per processor.
     #[arg(long, value_name = "NUMBER")]
     threads: Option<usize>,
-    /// The steps in which time passes for views that call now(), for example 100ms; by default a second.
+    /// The steps in which time passes for views that call `now()`, for example 100ms; by default a second.
     #[arg(long, value_name = "DURATION", value_parser = config::parse_duration)]
     clock_resolution: Option<Duration>,
     /// Write the ports as a line of JSON to this file once the server is ready.

@@ -14,8 +14,10 @@ use arrow::compute::{cast, concat_batches, take_record_batch};
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 use datafusion::datasource::TableType;
 use datafusion::prelude::{SessionConfig, SessionContext};
+use levada_engine::client::OpenOptions;
 use levada_storage::delta::DeltaBatch;
 
+use crate::clock::SetClock;
 use crate::embedded::{Embedded, Table};
 use crate::oracle::compare;
 use crate::target::Failure;
@@ -147,7 +149,8 @@ impl Mirror {
         let folder = self.folder.join("turned");
         drop(std::fs::remove_dir_all(&folder));
         std::fs::create_dir_all(&folder)?;
-        let mut fresh = Embedded::open(&folder).await?;
+        let (options, clock) = (OpenOptions::default(), SetClock::standing());
+        let mut fresh = Embedded::open_at(&folder, options, clock).await?;
         for (name, copied) in self.copied() {
             let (schema, batches) =
                 database.rows(&format!("SELECT * FROM {}", quoted(name))).await?;

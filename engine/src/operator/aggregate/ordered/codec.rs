@@ -174,7 +174,6 @@ impl Key<i256, 4> for Ranked {
     }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "the upper half was shifted down")]
 fn high(value: u128) -> u64 {
     (value >> 64) as u64
 }
@@ -208,7 +207,6 @@ impl Key<f32, 1> for Bits {
     }
 
     #[inline]
-    #[expect(clippy::cast_possible_truncation, reason = "the upper half was shifted down")]
     fn value([key]: [u64; 1]) -> f32 {
         f32::from_bits((bits_of_rank(key) >> 32) as u32)
     }

@@ -38,7 +38,7 @@ impl Place {
                 Self { low: units / 2 - 1, high: Some(units / 2), weight: 0.5 }
             }
             Quantile::Median => at(units / 2),
-            Quantile::Continuous(part) => between(part, units).unwrap_or_else(|rank| at(rank)),
+            Quantile::Continuous(part) => between(part, units).unwrap_or_else(at),
         }
     }
 }
