@@ -142,7 +142,7 @@ impl Case {
         let number = view.rsplit("v").next().and_then(|digits| digits.parse::<usize>().ok());
         let query = number.and_then(|number| self.views.get(number));
         query.is_some_and(|query| {
-            !query.has_global_aggregate() && !(meets_clock && query.calls_clock())
+            !(query.has_global_aggregate() || meets_clock && query.calls_clock())
         })
     }
 
