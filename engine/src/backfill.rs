@@ -12,6 +12,7 @@
 //! A materialized view that is given another query keeps its relation. Its new rows are made beside it like
 //! those of a new view; what goes to whoever reads it is the difference.
 
+mod claim;
 mod late;
 mod progress;
 mod revision;
@@ -26,10 +27,11 @@ use levada_catalog::{Change, Detail, Object, ObjectId};
 use levada_planner::delta_plan::DeltaPlan;
 use levada_storage::delta::{Delta, DeltaBatch, ErrorRow};
 
+pub(crate) use self::claim::Claim;
 pub(crate) use self::late::{Late, LateDeltas};
 pub(crate) use self::progress::{Phase, Progress};
 pub(crate) use self::revision::Revision;
-pub(crate) use self::running::{Backfills, Claim, Filled};
+pub(crate) use self::running::{Backfills, Filled};
 pub(crate) use self::wanted::Wanted;
 use crate::batch;
 use crate::dataflow::Dataflow;
