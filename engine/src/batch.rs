@@ -60,8 +60,7 @@ pub(crate) async fn collect(
     plan: &LogicalPlan,
 ) -> Result<Vec<RecordBatch>> {
     let state = state_at(&shared.state, shared, snapshot, Viewer::default());
-    let physical = state.query_planner().create_physical_plan(plan, &state).await?;
-    Ok(datafusion::physical_plan::collect(physical, state.task_ctx()).await?)
+    Ok(stream(shared, &state, plan).await?.try_collect().await?)
 }
 
 /// Plans an optimised logical plan physically and starts it; it stops when the stream is dropped.
