@@ -40,7 +40,7 @@ impl Listener {
     /// # Errors
     /// When it cannot be bound.
     pub async fn bind(address: SocketAddr) -> io::Result<Self> {
-        let listener = TcpListener::bind(address).await?;
+        let listener = crate::address::bind(address).await?;
         let address = listener.local_addr()?;
         Ok(Self { listener, address })
     }

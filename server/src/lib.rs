@@ -13,6 +13,7 @@
 #![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests own their files and clocks"))]
 #![expect(clippy::result_large_err, reason = "a report is made once per failed statement")]
 
+mod address;
 pub mod command;
 pub mod config;
 pub mod http;

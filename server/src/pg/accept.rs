@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use crate::address;
 use crate::pg::cancel::Registry;
 use crate::pg::startup;
 use crate::pg::wire::Wire;
@@ -82,7 +83,7 @@ impl Listener {
             return Err(Error::NotLoopback(address.ip()));
         }
         let refused = |source| Error::Bind { address, source };
-        let listener = TcpListener::bind(address).await.map_err(refused)?;
+        let listener = address::bind(address).await.map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
         Ok(Self { listener, address, registry: Registry::new(connections_max) })
     }
