@@ -117,7 +117,7 @@ struct Means {
 }
 
 /// How long a directory may be in use before that is an error.
-const HANDOVER: Duration = Duration::from_secs(2);
+const HANDOVER: Duration = Duration::from_secs(5);
 
 /// Rows to read from which on a new view is filled beside ticks: few enough for a join of all with all.
 const BESIDE_ROWS: u64 = 512;
@@ -289,7 +289,7 @@ async fn open_when_free(url: &str, clock: &dyn Clock) -> Result<Arc<dyn Blob>> {
             Err(levada_storage::error::Error::InUse { .. })
                 if clock.monotonic().saturating_sub(began) < HANDOVER =>
             {
-                clock.sleep(HANDOVER / 40).await;
+                clock.sleep(HANDOVER / 100).await;
             }
             opened => return Ok(opened?),
         }

@@ -5,7 +5,6 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 use arrow::array::RecordBatch;
@@ -21,7 +20,6 @@ use levada_storage::delta::DeltaBatch;
 
 use crate::class::{Class, classify};
 use crate::clock::SetClock;
-use crate::service::pause;
 use crate::target::{Answer, Failure};
 use crate::text;
 
@@ -97,7 +95,8 @@ impl Embedded {
 
     async fn start(&mut self) -> Result<()> {
         let path = self.folder.join("db");
-        let database = open(&path, &self.options).await?;
+        let opened = Database::open_with(&path.to_string_lossy(), self.options.clone()).await;
+        let database = opened.context("could not open the database")?;
         let session = database.connect(SessionOptions { pid: 1, ..SessionOptions::default() });
         self.open = Some((database, session));
         for setting in self.settings.clone() {
@@ -250,19 +249,6 @@ impl Embedded {
             Err(e) => Err(failure(e, "")),
         }
     }
-}
-
-/// Opens the database; one that was dropped gives its directory back as its tasks end.
-async fn open(path: &Path, options: &OpenOptions) -> Result<Database> {
-    const ATTEMPTS: usize = 200;
-    for _ in 1..ATTEMPTS {
-        match Database::open_with(&path.to_string_lossy(), options.clone()).await {
-            Err(e) if e.to_string().contains("in use") => pause(Duration::from_millis(25)).await,
-            opened => return opened.context("could not open the database"),
-        }
-    }
-    let opened = Database::open_with(&path.to_string_lossy(), options.clone()).await;
-    opened.context("could not open the database")
 }
 
 async fn fill(answer: &mut Answer, rows: Rows, sql: &str) -> Result<(), Failure> {

@@ -33,6 +33,8 @@ mod damage;
 mod laws;
 #[path = "it/random.rs"]
 mod random;
+#[path = "it/runtime.rs"]
+mod runtime;
 #[path = "it/slt.rs"]
 mod slt;
 #[path = "it/ties.rs"]

@@ -35,6 +35,7 @@ async fn run(session: &mut Session, sql: &str) -> Result<Vec<String>> {
     Ok(rows)
 }
 
+/// Opens the database; the one before gives its directory back as its tasks end.
 async fn open(folder: &Path) -> Database {
     let options = OpenOptions { beside_rows: Some(1), ..OpenOptions::default() };
     Database::open_with(&folder.to_string_lossy(), options).await.unwrap()
@@ -104,13 +105,7 @@ async fn views_are_made_and_replaced_while_others_write() {
     check(&mut one).await;
     let before = run(&mut one, "SELECT * FROM groups ORDER BY g").await.unwrap();
     drop((one, database));
-    let database = loop {
-        let options = OpenOptions::default();
-        match Database::open_with(&folder.path().to_string_lossy(), options).await {
-            Err(error) if error.to_string().contains("in use") => tokio::task::yield_now().await,
-            opened => break opened.unwrap(),
-        }
-    };
+    let database = open(folder.path()).await;
     let mut one = session(&database, 1);
     check(&mut one).await;
     assert_eq!(run(&mut one, "SELECT * FROM groups ORDER BY g").await.unwrap(), before);
@@ -198,13 +193,7 @@ async fn readers_of_a_view_that_begins_to_shrink_are_planned_again() {
     expect(&mut one, "SELECT * FROM b2", &["3"]).await;
     expect(&mut one, "SELECT * FROM b3", &["3 3"]).await;
     drop((one, database));
-    let database = loop {
-        let options = OpenOptions::default();
-        match Database::open_with(&folder.path().to_string_lossy(), options).await {
-            Err(error) if error.to_string().contains("in use") => tokio::task::yield_now().await,
-            opened => break opened.unwrap(),
-        }
-    };
+    let database = open(folder.path()).await;
     let mut one = session(&database, 1);
     run(&mut one, "DELETE FROM t WHERE v = 2").await.unwrap();
     expect(&mut one, "SELECT * FROM c4", &["3 3"]).await;

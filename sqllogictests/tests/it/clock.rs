@@ -7,16 +7,9 @@ use levada_sqllogictests::clock::SetClock;
 use levada_sqllogictests::embedded::Embedded;
 use levada_sqllogictests::service::pause;
 
-const SECOND: i64 = 1_000_000;
+use crate::runtime::block_on;
 
-fn block_on<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()
-        .unwrap()
-        .block_on(future)
-}
+const SECOND: i64 = 1_000_000;
 
 async fn ids(database: &mut Embedded, view: &str) -> Vec<String> {
     database.run(&format!("SELECT id FROM {view} ORDER BY id")).await.unwrap().rows

@@ -26,20 +26,13 @@ use levada_sqllogictests::target::Failure;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
+use crate::runtime::block_on;
+
 const SEEDS: std::ops::Range<u64> = 9_000..9_008;
 const VIEWS: usize = 8;
 const EPOCHS: usize = 8;
 
 type Answer = Result<levada_sqllogictests::embedded::Table, Failure>;
-
-fn block_on<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()
-        .unwrap()
-        .block_on(future)
-}
 
 /// A case without crashes.
 fn case(seed: u64) -> Case {

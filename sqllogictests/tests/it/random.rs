@@ -7,20 +7,13 @@ use levada_sqllogictests::generate::case::{Case, Outcome};
 use levada_sqllogictests::generate::shrink::shrink;
 use levada_sqllogictests::setting;
 
+use crate::runtime::block_on;
+
 const VIEWS: usize = 10;
 const EPOCHS: usize = 12;
 const THREADS: u64 = 2;
 const DEPTH: u64 = 4;
 const SHRINKING_RUNS: usize = 300;
-
-fn block_on<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()
-        .unwrap()
-        .block_on(future)
-}
 
 async fn run(case: &Case) -> Result<Outcome, String> {
     let folder = tempfile::tempdir().unwrap();

@@ -15,6 +15,8 @@ use levada_sqllogictests::setting;
 use levada_sqllogictests::target::Target;
 use levada_sqllogictests::wire::{Served, Server, Wire};
 
+use crate::runtime::block_on;
+
 const THREADS: usize = 2;
 const TIME_LIMIT: Duration = Duration::from_secs(120);
 
@@ -85,15 +87,6 @@ fn purpose() -> Purpose {
         Some(_) => Purpose::Complete,
         None => Purpose::Compare,
     }
-}
-
-fn block_on<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()
-        .unwrap()
-        .block_on(future)
 }
 
 fn load(path: &Path) -> Result<Script, String> {
