@@ -197,7 +197,8 @@ impl RecomputeState {
                     parts.push(DeltaBatch::retractions(batch?));
                 }
                 self.last.begin_tick();
-                delta.ok = consolidate(&parts)?;
+                // The first rows replace none.
+                delta.ok = if self.last.rows() == 0 { parts } else { consolidate(&parts)? };
                 self.last.apply(&Delta::of(delta.ok.iter().cloned()))?;
                 self.last.begin_tick();
                 self.last.compact_if_worn()?;
@@ -231,18 +232,20 @@ pub(crate) fn consolidate(parts: &[DeltaBatch]) -> Result<Vec<DeltaBatch>> {
         return Ok(parts.to_vec());
     }
     let mut rows = KeyedState::new(bits_schema(&first.columns), 0, HashWidth::Full);
-    let mut place: BTreeMap<u32, (usize, usize)> = BTreeMap::new();
+    // Where the first row of each slot stands; no slot is freed, so they are numbered without gaps.
+    let mut places: Vec<Option<(usize, usize)>> = Vec::new();
     for (p, part) in parts.iter().enumerate() {
         let columns: Vec<ArrayRef> = part.columns.columns().iter().map(bits).collect();
         let slots = rows.find_or_insert(&columns, part.len())?.slots;
+        places.resize(rows.len(), None);
         for (i, slot) in slots.into_iter().enumerate() {
             rows.add_weight(slot, part.weights.get(i));
-            place.entry(slot).or_insert((p, i));
+            places[slot as usize].get_or_insert((p, i));
         }
     }
     let mut kept: Vec<Vec<(u32, i64)>> = vec![Vec::new(); parts.len()];
-    for (slot, (p, i)) in place {
-        let weight = rows.weight(slot);
+    for (slot, (p, i)) in places.into_iter().flatten().enumerate() {
+        let weight = rows.weight(u32::try_from(slot).unwrap_or(u32::MAX));
         if weight != 0 {
             let row = u32::try_from(i)
                 .map_err(|_lost| Error::Internal("a batch of more than 2^32 rows".to_owned()))?;
