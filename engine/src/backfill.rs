@@ -200,7 +200,8 @@ impl Backfill {
         }
         self.flow.deferred = None;
         self.flow.end_tick();
-        Ok(())
+        // A pass that nobody waits for breaks off.
+        self.go_on()
     }
 
     fn fill_from(&mut self, id: u32, pinned: Pinned) -> Result<()> {
@@ -269,7 +270,7 @@ impl Backfill {
         if !slice.is_empty() {
             self.take(slice);
         }
-        Ok(())
+        self.go_on()
     }
 
     /// Steps over changes of the relations it reads.

@@ -85,6 +85,8 @@ impl Core {
     fn join(&mut self, mut backfill: Backfill) -> Result<Epoch> {
         let late = backfill.late.take();
         backfill.catch_up(late)?;
+        // From here on nothing may be left out.
+        backfill.flow.wanted = None;
         let written = std::mem::take(&mut backfill.transaction.deltas);
         let deltas = self.stage(&mut backfill, written)?;
         let inputs = deltas.iter().map(|(id, delta)| Input {

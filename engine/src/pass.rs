@@ -42,6 +42,9 @@ impl Dataflow {
         todo.extend(self.graph.due_at(tick.now_us));
         let mut outputs: BTreeMap<NodeKey, Arc<Delta>> = BTreeMap::new();
         while let Some(key) = todo.pop_first() {
+            if self.is_unwanted() {
+                break;
+            }
             // A panic in a function of DataFusion costs the views that call it, not the database.
             let began = self.shared.clock.monotonic();
             let run = AssertUnwindSafe(|| self.run_node(tick, key, &relations, &outputs));
@@ -71,6 +74,11 @@ impl Dataflow {
             outputs.insert(key, output);
         }
         relations
+    }
+
+    /// Whether nobody waits for the result any more: it will be thrown away.
+    fn is_unwanted(&self) -> bool {
+        self.wanted.as_ref().is_some_and(|wanted| wanted.go_on().is_err())
     }
 
     fn run_node(

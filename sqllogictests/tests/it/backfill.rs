@@ -204,3 +204,32 @@ async fn readers_of_a_view_that_begins_to_shrink_are_planned_again() {
     drop(one);
     database.close().await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fill_that_is_given_up_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = open(folder.path()).await;
+    let (mut one, mut two) = (session(&database, 1), session(&database, 2));
+    run(&mut one, "CREATE TABLE t (id bigint, g bigint)").await.unwrap();
+    let rows = "INSERT INTO t SELECT n, n FROM generate_series(0, 20000) AS s (n)";
+    run(&mut one, rows).await.unwrap();
+    let endless = "CREATE MATERIALIZED VIEW v AS WITH RECURSIVE r (n) AS
+         (SELECT 1 UNION ALL SELECT n + 1 - 1 FROM r) SELECT count(*) AS n FROM r, t";
+    let withdrawal = one.withdrawal();
+    let making = tokio::spawn(async move { run(&mut one, endless).await });
+    while run(&mut two, "SELECT * FROM sys.backfill_progress").await.unwrap().is_empty() {
+        assert!(!making.is_finished(), "it does not end by itself");
+        tokio::task::yield_now().await;
+    }
+    assert!(withdrawal.withdraw(), "nothing of it is logged yet");
+    // Its name and what it reads are free at once, although its thread may be at work yet.
+    run(&mut two, "CREATE MATERIALIZED VIEW v AS SELECT count(*) AS n FROM t").await.unwrap();
+    run(&mut two, "CHECK INCREMENTAL v").await.unwrap();
+    run(&mut two, "DROP TABLE t CASCADE").await.unwrap();
+    assert!(making.await.unwrap().is_err(), "it was given up");
+    while !run(&mut two, "SELECT * FROM sys.backfill_progress").await.unwrap().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    drop(two);
+    database.close().await.unwrap();
+}
